@@ -293,7 +293,7 @@ void Stream::send_pending_reply() {
   const int code = response_headers_.status_code();   // the host may have another one
   info_.response_code = static_cast<uint16_t>(code);  // for the filters to print
   const bool bodiless = code == 204 || code == 304;
-  if (bodiless) body.clear();
+  if (bodiless || code == 205) body.clear();  // RFC 9110 15.3.6: 205 says that its content is empty
   bool no_body = body.empty() || host_.asked_for_head_only();
   if (!body.empty()) {
     response_headers_.set(http::HeaderId::kContentLength, arena_.number(body.size()));

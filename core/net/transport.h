@@ -55,6 +55,8 @@ class Transport {
   // Says to the peer that nothing more is sent (close_notify); at most once, after everything was written. Nothing
   // before the handshake is done.
   virtual void shut() = 0;
+  // What is spoken does not bear that the handshake begins anew (RFC 9113 9.2.1), whatever the settings say.
+  virtual void forbid_renegotiation() {}
   // Empty until something failed: "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED..."
   virtual std::string_view failure() const = 0;
   // Never null; the answers are empty where nothing is known.

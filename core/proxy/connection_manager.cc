@@ -82,10 +82,12 @@ constexpr stats::Definition kHttp2Definitions[] = {
     {"outbound_flood", Type::kCounter},
     {"rx_messaging_error", Type::kCounter},
     {"rx_reset", Type::kCounter},
+    {"settings_timeout", Type::kCounter},
     {"stream_refused_errors", Type::kCounter},
     {"trailers", Type::kCounter},
     {"tx_flush_timeout", Type::kCounter},
     {"tx_reset", Type::kCounter},
+    {"windows_narrowed", Type::kCounter},
     {"streams_active", Type::kGauge},
 };
 
@@ -156,8 +158,8 @@ Http2Stats::Http2Stats(stats::Store& store) : group(store.group(kHttp2Kind, "htt
   for (stats::Counter* counter :
        {&goaway_sent, &header_overflow, &inbound_continuation_flood, &inbound_empty_frames_flood,
         &inbound_priority_frames_flood, &inbound_stray_data_flood, &inbound_window_update_frames_flood,
-        &keepalive_timeout, &outbound_control_flood, &outbound_flood, &rx_messaging_error, &rx_reset,
-        &stream_refused_errors, &trailers, &tx_flush_timeout, &tx_reset})
+        &keepalive_timeout, &outbound_control_flood, &outbound_flood, &rx_messaging_error, &rx_reset, &settings_timeout,
+        &stream_refused_errors, &trailers, &tx_flush_timeout, &tx_reset, &windows_narrowed})
     *counter = group->counter(next++);
   streams_active = group->gauge(next);
 }

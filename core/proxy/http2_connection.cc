@@ -79,7 +79,10 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     shed(overload);
   }
   admitted_ = true;
-  if (!data.empty()) codec_.receive(data);
+  if (!data.empty()) {
+    codec_.receive(data);
+    watch_settings();
+  }
   if (!connection().open()) return Action::kDone;
   if (connection().peer_ended() && !closing_) {
     // RFC 9113 has no half-closed connections: nobody would read the rest.
@@ -116,6 +119,7 @@ void Http2Connection::close_connection() {
   drain_timer_.cancel();
   ping_timer_.cancel();
   ping_timeout_.cancel();
+  settings_timeout_.cancel();
   connection().close_after_flush(config_.delayed_close_timeout, config_.delayed_close_timeout);
 }
 
@@ -136,6 +140,7 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
   stream.deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
   stream.deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
   stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
+  stream.deadlines_.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
   ++requests_;
   if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection && !draining_) {
     config_.stats->cx_max_requests_reached.inc();
@@ -377,6 +382,16 @@ void Http2Connection::on_ping_timeout() {
   connection().close(net::CloseReason::kLocal);
 }
 
+void Http2Connection::watch_settings() {
+  if (!codec_.awaits_settings_ack()) [[likely]]
+    return settings_timeout_.cancel();
+  if (!settings_timeout_.armed() && !closing_) lane_.arm_in(settings_timeout_, http::h2::kSettingsTimeout);
+}
+
+void Http2Connection::on_settings_timeout() {
+  if (codec_.awaits_settings_ack()) codec_.fail(Error::kSettingsTimeout);
+}
+
 void Http2Connection::account() {
   config_.http2_stats->count(codec_.counts(), accounted_);
   net::Connection& connection = host_->connection();
@@ -394,6 +409,7 @@ void Http2Connection::on_closed(filter::ConnectionHost&, net::CloseReason reason
   drain_timer_.cancel();
   ping_timer_.cancel();
   ping_timeout_.cancel();
+  settings_timeout_.cancel();
   const bool remote = reason != net::CloseReason::kLocal;
   (remote ? stats.cx_destroy_remote : stats.cx_destroy_local).inc();
   if (!streams_.empty()) {

@@ -144,6 +144,8 @@ class Http2Connection final : public filter::NetworkFilter,
   void schedule_ping();
   void ping();
   void on_ping_timeout();
+  void watch_settings();
+  void on_settings_timeout();
   void count_premature_reset(const Http2Stream& stream);
   void disconnect_streams(stream::ResponseFlag flag, std::string_view detail, stream::CloseType how);
   void stream_gone();
@@ -160,6 +162,7 @@ class Http2Connection final : public filter::NetworkFilter,
   CallTimer<&Http2Connection::end_drain> drain_timer_{*this};
   CallTimer<&Http2Connection::ping> ping_timer_{*this};
   CallTimer<&Http2Connection::on_ping_timeout> ping_timeout_{*this};
+  CallTimer<&Http2Connection::on_settings_timeout> settings_timeout_{*this};
   MonoTime born_;
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;

@@ -151,6 +151,7 @@ void ServerConnection::begin_head() {
   deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
   deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
   deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
+  deadlines_.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 }
 
 // --- Requests ------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
     if (!deadlines.is_set(DeadlineKind::kRequest))  // the first byte may have come before
       deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
-  deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
+  limit_stream(config_.max_stream_duration);
   return deadlines;
 }
 

@@ -132,7 +132,10 @@ net::Transport::Step Transport::handshake() {
   const int result = SSL_do_handshake(ssl_.get());
   if (result == 1) {
     done_ = true;
-    if (!is_server()) forbid_renegotiation_of_http2();
+    // The ends of a tunnel speak what they agreed on; of what weir speaks itself its connection knows.
+    if (!is_server() && static_cast<const ClientContext::Impl&>(*context_).allow_renegotiation &&
+        session(net::SessionFact::kProtocol) == "h2")
+      forbid_renegotiation();
     count_handshake();
     return Step::kDone;
   }
@@ -145,16 +148,6 @@ net::Transport::Step Transport::handshake() {
       fail(result);
       return Step::kFailed;
   }
-}
-
-// RFC 9113 9.2.1.
-void Transport::forbid_renegotiation_of_http2() {
-  if (!static_cast<const ClientContext::Impl&>(*context_).allow_renegotiation) return;
-  const uint8_t* agreed = nullptr;
-  unsigned size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &agreed, &size);
-  if (std::string_view(reinterpret_cast<const char*>(agreed), size) == "h2")
-    SSL_set_renegotiate_mode(ssl_.get(), ssl_renegotiate_never);
 }
 
 void Transport::go_on() {

@@ -30,6 +30,7 @@ class Transport final : public net::Transport, public net::TransportFacts, priva
   Read read(Slices& in, size_t most) override;
   bool write(Slices& out, size_t most) override;
   void on_socket_end() override;
+  void forbid_renegotiation() override { SSL_set_renegotiate_mode(ssl_.get(), ssl_renegotiate_never); }
   void shut() override;
   std::string_view failure() const override { return failure_; }
   net::TransportFacts& facts() override { return *this; }
@@ -68,7 +69,6 @@ class Transport final : public net::Transport, public net::TransportFacts, priva
   void go_on() override;
   Verdict verify_peer() const;
   void limit_session(WallTime valid_until);
-  void forbid_renegotiation_of_http2();
   void count_handshake();
   void fail(int result);
   FactTexts& texts();

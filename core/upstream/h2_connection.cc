@@ -22,6 +22,7 @@ H2Connection::H2Connection(ClientConnection& owner)
       idle_since_(lane_.now()) {
   owner.connection_.set_handler(*this);
   owner.connection_.set_framed();
+  if (net::Transport* transport = owner.connection_.transport()) transport->forbid_renegotiation();
   owner.connection_.set_watermarks(UINT32_MAX, 0);  // each stream has its own
   want_flush();
   schedule_ping();
@@ -75,6 +76,7 @@ void H2Connection::on_data(Slices& in, bool end) {
     in.clear();
   } else {
     codec_.receive(in);
+    watch_settings();
     stats().http2.count(codec_.counts(), counted_);
   }
   if (!end && !owner_.connection_.peer_ended()) return;
@@ -140,6 +142,7 @@ void H2Connection::fail(H2Stream& stream, ResetReason reason, std::string_view d
 void H2Connection::on_closed(net::CloseReason reason) {
   closing_ = true;
   ping_timer_.cancel();
+  settings_timeout_.cancel();
   owner_.on_closed(reason);
 }
 
@@ -184,6 +187,16 @@ void H2Connection::on_ping_answered() {
   ping_out_ = false;
   ping_timer_.cancel();
   schedule_ping();
+}
+
+void H2Connection::watch_settings() {
+  if (!codec_.awaits_settings_ack()) [[likely]]
+    return settings_timeout_.cancel();
+  if (!settings_timeout_.armed() && !closing_) lane_.arm_in(settings_timeout_, http::h2::kSettingsTimeout);
+}
+
+void H2Connection::on_settings_timeout() {
+  if (!closing_ && codec_.awaits_settings_ack()) codec_.fail(http::h2::Error::kSettingsTimeout);
 }
 
 // --- What the codec says -------------------------------------------------------------------------------------------

@@ -124,10 +124,11 @@ class H2Connection final : public net::ConnectionHandler,
 
  private:
   friend class H2Stream;
-  class PingTimer final : public event::Timer {
+  template <void (H2Connection::*kCall)()>
+  class CallTimer final : public event::Timer {
    public:
-    explicit PingTimer(H2Connection& connection) : connection_(connection) {}
-    void on_timer() override { connection_.on_ping_timer(); }
+    explicit CallTimer(H2Connection& connection) : connection_(connection) {}
+    void on_timer() override { (connection_.*kCall)(); }
 
    private:
     H2Connection& connection_;
@@ -159,6 +160,8 @@ class H2Connection final : public net::ConnectionHandler,
   void on_ping_timer();
   void schedule_ping();
   void send_ping();
+  void watch_settings();
+  void on_settings_timeout();
   // But for those whose response has come whole and waits for its reader.
   void fail_unfinished();
   // Where fields go that nobody wants.
@@ -171,7 +174,8 @@ class H2Connection final : public net::ConnectionHandler,
   http::h2::ClientCodec codec_;
   IntrusiveList<H2Stream, &H2Stream::node_> streams_;
   http::h2::Counts counted_;
-  PingTimer ping_timer_{*this};
+  CallTimer<&H2Connection::on_ping_timer> ping_timer_{*this};
+  CallTimer<&H2Connection::on_settings_timeout> settings_timeout_{*this};
   struct Dropped {
     explicit Dropped(event::Lane& lane) : arena(lane.arenas()), fields(arena) {}
     Arena arena;

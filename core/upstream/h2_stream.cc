@@ -3,6 +3,7 @@
 
 #include "core/crypto/digest.h"
 #include "core/crypto/library.h"
+#include "core/http/upgrade.h"
 #include "core/upstream/h2_connection.h"
 #include "core/upstream/lane_clusters.h"
 
@@ -12,12 +13,6 @@ using http::HeaderId;
 using http::h2::ErrorCode;
 using http::h2::StreamEnd;
 
-namespace {
-
-bool is_upgrade(const http::HeaderMap& request) { return request.contains(HeaderId::kUpgrade); }
-
-}  // namespace
-
 // --- The request ---------------------------------------------------------------------------------------------------
 
 bool H2Stream::send_headers(const http::HeaderMap& headers, bool end) {
@@ -26,7 +21,7 @@ bool H2Stream::send_headers(const http::HeaderMap& headers, bool end) {
     lane_.at_end_of_turn(*this);  // the caller may be on the stack
     return true;
   }
-  if (is_upgrade(headers)) {
+  if (http::is_upgrade(headers)) {
     request_ = &headers;
     if (!owner_.settings_seen_) {
       waits_for_settings_ = true;  // only they say whether the peer knows extended CONNECT

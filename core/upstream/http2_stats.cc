@@ -15,6 +15,8 @@ void Http2Stats::count(http::h2::Error error) const {
       return outbound_control_flood.inc();
     case Error::kFrames:
       return outbound_flood.inc();
+    case Error::kSettingsTimeout:
+      return settings_timeout.inc();
     default:
       return;
   }
@@ -29,6 +31,7 @@ void Http2Stats::count(const http::h2::Counts& now, http::h2::Counts& before) co
   trailers.add(now.trailers - before.trailers);
   goaway_sent.add(now.goaways_sent - before.goaways_sent);
   stream_refused_errors.add(now.refused - before.refused);
+  windows_narrowed.add(now.narrowed - before.narrowed);
   before = now;
 }
 

@@ -10,7 +10,7 @@ namespace weir::upstream {
 struct Http2Stats {
   stats::Counter goaway_sent, header_overflow, inbound_empty_frames_flood, inbound_priority_frames_flood,
       inbound_window_update_frames_flood, keepalive_timeout, outbound_control_flood, outbound_flood, rx_messaging_error,
-      rx_reset, stream_refused_errors, trailers, tx_reset;
+      rx_reset, settings_timeout, stream_refused_errors, trailers, tx_reset, windows_narrowed;
   stats::Gauge streams_active;
 
   // What a connection has ended for, where that has a name in both directions.

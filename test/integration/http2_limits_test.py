@@ -1,6 +1,8 @@
 """Clients of HTTP/2 that cost more than they bring: each kind loses its connection, is counted, and harms nobody else."""
 
+import contextlib
 import socket
+import time
 from typing import Any, Optional
 
 import h2.events
@@ -26,12 +28,13 @@ class Http2LimitsTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
+        cls.large = ScriptedUpstream(cls.sandbox, cls.say_much)
         cls.log = cls.sandbox.path("access.log")
-        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient")}
+        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most")}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
-                                                   route({"prefix": "/"}, "echo")], name=name,
+                                                   route({"prefix": "/large"}, "large"), route({"prefix": "/"}, "echo")], name=name,
                                  access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
                                                                       "%RESPONSE_CODE_DETAILS%\n")],
                                  **{"stat_prefix": name, **fields})
@@ -42,8 +45,15 @@ class Http2LimitsTest(WeirTestCase):
             listener("default"), listener("small", http2_protocol_options=small),
             listener("few", http2_protocol_options={"max_outbound_frames": 20}),
             listener("large", max_request_headers_kb=1024),
-            listener("impatient", request_headers_timeout="0.3s")],
-            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port)]), concurrency=1)
+            listener("impatient", request_headers_timeout="0.3s"),
+            listener("most", stream_idle_timeout="0s", common_http_protocol_options={"max_stream_duration": "0.4s"})],
+            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port), cluster("large", cls.large.port)]), concurrency=1)
+
+    @staticmethod
+    def say_much(connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            connection.respond(headers=[("x-%d" % i, "v" * 5500) for i in range(10)])
 
     @staticmethod
     def say_nothing(connection: ServerConnection) -> None:
@@ -255,6 +265,19 @@ class Http2LimitsTest(WeirTestCase):
         self.assertEqual(self.weir.stat("http.impatient.downstream_rq_header_timeout"), 1)
         wait_line(self.log, "- 408 - request_header_timeout")
 
+    def test_heads_are_part_of_their_streams(self) -> None:
+        with H2(self.ports["most"]) as client:
+            client.sock.sendall(frame(HEADERS, END_STREAM, 1, block()))
+            data = b""
+            while b"downstream duration timeout" not in data:
+                client.sock.sendall(frame(CONTINUATION, 0, 1, b"\x00\x01x\x011"))
+                time.sleep(0.05)
+                with contextlib.suppress(BlockingIOError):
+                    more = client.sock.recv(1 << 16, socket.MSG_DONTWAIT)
+                    self.assertTrue(more, data)
+                    data += more
+        wait_line(self.log, "/direct 408 - max_duration_timeout")
+
     def test_rapid_resets(self) -> None:
         with H2(self.ports["default"]) as client:
             try:
@@ -268,6 +291,29 @@ class Http2LimitsTest(WeirTestCase):
         self.weir.wait_stat_is("http.default.downstream_rq_too_many_premature_resets", 1)
         self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
         self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
+
+    def test_heads_of_answers_that_nobody_reads(self) -> None:
+        """They are not read from servers either, until the client reads."""
+        streams = 300
+        before = self.weir.process.resident_kib()
+        with socket.create_connection(("127.0.0.1", self.ports["default"]), timeout=10) as sock:
+            encoder = Encoder()
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(
+                frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, encoder.encode([*GET[:3], (":path", "/large")]))
+                for i in range(streams)))
+            self.weir.wait_stat("cluster.large.upstream_rq_total", streams)
+            time.sleep(0.5)
+            if not sanitized():
+                self.assertLess(self.weir.process.resident_kib() - before, 16 * 1024)
+            self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
+            ended, data = 0, b""
+            while ended < streams:
+                more = sock.recv(1 << 20)
+                self.assertTrue(more)
+                data += more
+                while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                    ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
+                    data = data[9 + int.from_bytes(data[:3], "big"):]
 
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()

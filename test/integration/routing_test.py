@@ -5,6 +5,7 @@ import json
 
 from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main,
                      route)
+from harness.http2_client import H2
 
 
 class DomainTest(WeirTestCase):
@@ -139,6 +140,7 @@ class ActionTest(WeirTestCase):
                     "json_format": {"code": "%RESPONSE_CODE%", "path": "%REQ(:PATH)%", "why": "%LOCAL_REPLY_BODY%"}}}},
             direct({"path": "/text"}, "made here\n", 201),
             {"match": {"path": "/empty"}, "direct_response": {"status": 204}},
+            *(direct({"path": "/none/%d" % status}, "never sent", status) for status in (204, 205, 304)),
             route({"prefix": "/"}, "echo")], route_config={"validate_clusters": False})], [cluster("echo", cls.echo.port)]))
 
     # field: Route.route, RouteAction.cluster, RouteAction.prefix_rewrite, RouteAction.regex_rewrite
@@ -187,6 +189,19 @@ class ActionTest(WeirTestCase):
         response = fetch(self.port, "/empty")
         self.assertEqual((response.status, response.body), (204, b""))
         self.weir.wait_stat("http.ingress.rq_direct_response", 2)
+
+    def test_statuses_that_have_no_content(self) -> None:
+        with Connection(self.port) as old, H2(self.port) as new:
+            for status, length in ((204, None), (205, "0"), (304, None)):  # RFC 9110 8.6
+                for method in ("GET", "HEAD"):
+                    old.send_request(method, "/none/%d" % status)
+                    head = old.reader.head()
+                    self.assertEqual((head.status, head.header("content-length")), (status, length), method)
+                    stream = new.request("/none/%d" % status, method)
+                    new.until(stream)
+                    head = new.headers(stream)
+                    self.assertEqual((head[":status"], head.get("content-length"), new.body(stream)), (str(status), length, b""))
+            self.assertEqual(old.request(path="/text").text, "made here\n")  # and nothing between them
 
     # field: DirectResponseAction.body_format
     def test_a_direct_response_is_printed(self) -> None:

@@ -206,13 +206,15 @@ class SlowClientTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
-        cls.headers, cls.request, cls.idle, cls.stream = (cls.sandbox.free_port() for _ in range(4))
+        cls.headers, cls.request, cls.idle, cls.stream, cls.most = (cls.sandbox.free_port() for _ in range(5))
         routes = [route({"prefix": "/"}, "echo")]
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.headers, routes, name="headers", stat_prefix="headers", request_headers_timeout="0.4s"),
             http_listener(cls.request, routes, name="request", stat_prefix="request", request_timeout="0.4s"),
             http_listener(cls.idle, routes, name="idle", stat_prefix="idle", common_http_protocol_options={"idle_timeout": "0.4s"}),
-            http_listener(cls.stream, routes, name="stream", stat_prefix="stream", stream_idle_timeout="0.4s")],
+            http_listener(cls.stream, routes, name="stream", stat_prefix="stream", stream_idle_timeout="0.4s"),
+            http_listener(cls.most, routes, name="most", stat_prefix="most", stream_idle_timeout="0s",
+                          common_http_protocol_options={"max_stream_duration": "0.8s"})],
             [cluster("echo", cls.echo.port)]))
 
     # field: HttpConnectionManager.request_headers_timeout
@@ -231,6 +233,22 @@ class SlowClientTest(WeirTestCase):
             self.assertEqual(connection.read_response().status, 408)
             self.assertTrue(connection.closed_within(2))
         self.weir.wait_stat("http.headers.downstream_rq_header_timeout", 1)
+
+    def test_the_head_is_part_of_the_stream(self) -> None:
+        with Connection(self.most) as connection:
+            connection.send(b"GET / HTTP/1.1\r\nhost: t\r\n")
+            began = time.monotonic()
+            while time.monotonic() - began < 5 and not connection.readable_within(0.1):
+                connection.send(b"x-drop: 1\r\n")
+            self.assertEqual(connection.read_response().status, 408)
+        self.weir.wait_stat("http.most.downstream_rq_max_duration_reached", 1)
+        with Connection(self.most) as connection:  # what the head took is not granted again
+            connection.send(b"GET / HTTP/1.1\r\nhost: t\r\nx-test-delay: 5\r\n")
+            began = time.monotonic()
+            time.sleep(0.5)
+            connection.send(b"\r\n")
+            self.assertEqual(connection.read_response().status, 504)
+            self.assertLess(time.monotonic() - began, 1.2)
 
     def test_complete_headers_are_in_time(self) -> None:
         with Connection(self.headers) as connection:

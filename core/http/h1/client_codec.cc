@@ -7,6 +7,7 @@
 #include "core/http/chars.h"
 #include "core/http/h1/parser.h"
 #include "core/http/status.h"
+#include "core/http/upgrade.h"
 
 namespace weir::http::h1 {
 namespace {
@@ -34,7 +35,7 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   RequestKind kind;
   kind.is_head = method == "HEAD";
   kind.is_connect = method == "CONNECT";
-  kind.is_upgrade = !has_length && !kind.is_connect && map.contains(HeaderId::kUpgrade);
+  kind.is_upgrade = !has_length && !kind.is_connect && is_upgrade(map);
   if (kind.is_upgrade) [[unlikely]]
     kind.protocol = upgrade_protocol(map.get(HeaderId::kUpgrade));
   const bool no_body = kind.is_connect || kind.is_upgrade;

@@ -5,6 +5,7 @@
 #include "core/http/chars.h"
 #include "core/http/h2/field_list.h"
 #include "core/http/status.h"
+#include "core/http/upgrade.h"
 
 namespace weir::http::h2 {
 
@@ -19,7 +20,7 @@ bool ClientCodec::send_request_head(Stream& stream, const HeaderMap& map, bool e
   if (!accepts_requests()) return false;
   const std::string_view method = map.method();
   const std::string_view protocol = map.get(HeaderId::kUpgrade);
-  const bool upgrade = protocol.data() != nullptr && list_contains(map.get(HeaderId::kConnection), "upgrade");
+  const bool upgrade = is_upgrade(map);
   const bool connect = method == "CONNECT";
   if (upgrade && !peer_allows_connect()) return false;
   if (!is_token(method)) return false;

@@ -13,7 +13,8 @@ struct Counts {
   uint32_t header_overflows = 0;  // heads or trailers beyond the limits
   uint32_t trailers = 0;          // sections received
   uint32_t goaways_sent = 0;
-  uint32_t refused = 0;  // streams beyond what SETTINGS said
+  uint32_t refused = 0;   // streams beyond what SETTINGS said
+  uint32_t narrowed = 0;  // so often windows became small, for streams that nobody reads
   bool operator==(const Counts&) const = default;
 };
 

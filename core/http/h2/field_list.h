@@ -95,5 +95,7 @@ constexpr bool is_of_http1_connection(HeaderId id) {
          id == HeaderId::kTransferEncoding || id == HeaderId::kUpgrade || id == HeaderId::kHttp2Settings;
 }
 constexpr bool is_pseudo(HeaderId id) { return id <= HeaderId::kProtocol; }
+// Among the fields of any head or trailers but those of a request's, which may have `te`.
+constexpr bool is_left_out(HeaderId id) { return is_pseudo(id) || is_of_http1_connection(id) || id == HeaderId::kTe; }
 
 }  // namespace weir::http::h2

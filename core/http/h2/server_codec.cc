@@ -196,7 +196,7 @@ bool ServerCodec::send_response_head(Stream& stream, const HeaderMap& map, bool 
   fields.add(HeaderId::kStatus, status == 101 ? "200" : map.status());
   bool valid = true;
   map.for_each([&](const HeaderEntry& entry) {
-    if (is_pseudo(entry.id) || is_of_http1_connection(entry.id) || entry.id == HeaderId::kTe) return;
+    if (is_left_out(entry.id)) return;
     if (tunnel && entry.id == HeaderId::kContentLength) return;
     valid = fields.add(entry) && valid;
   });
@@ -211,7 +211,7 @@ bool ServerCodec::send_informational(Stream& stream, const HeaderMap& map) {
   fields.add(HeaderId::kStatus, map.status());
   bool valid = true;
   map.for_each([&](const HeaderEntry& entry) {
-    if (is_pseudo(entry.id) || is_of_http1_connection(entry.id)) return;
+    if (is_left_out(entry.id)) return;
     valid = fields.add(entry) && valid;
   });
   return valid && submit_informational(stream, fields);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "core/base/assert.h"
 #include "core/http/h2/field_list.h"
@@ -15,7 +16,8 @@ namespace weir::http::h2 {
 namespace {
 
 constexpr size_t kGoawayBytes = 17;
-// Of a connection so many streams' worth of unsent bytes may wait; then no writer goes on beyond a little of its own.
+// Of a connection so many streams' worth of unsent bytes may wait, and of heads; then no writer goes on beyond a little
+// of its own.
 constexpr uint64_t kFullStreams = 8;
 constexpr size_t kLittleUnsent = 16 * 1024;
 constexpr uint32_t kPrefaceBytes = 24;  // RFC 9113 3.4
@@ -76,6 +78,7 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
 }
 
 Session::~Session() {
+  heads_wait_ = false;
   while (Stream* stream = streams_.front()) detach(*stream);
   nghttp2_session_del(session_);
 }
@@ -133,6 +136,8 @@ void Session::attach(Stream& stream, int32_t id) {
   streams_.push_back(stream);
   ++open_streams_;
   ++counts_.streams;
+  if (heads_wait_) [[unlikely]]
+    hold_head(stream);
 }
 
 void Session::detach(Stream& stream) {
@@ -141,6 +146,7 @@ void Session::detach(Stream& stream) {
   if (found_ == &stream) found_ = nullptr;
   stream.node_.unlink();
   --open_streams_;
+  head_left_queue(stream);
   if (gathering_ == &stream) {
     gathering_ = nullptr;
     if (!gathered_.empty()) nghttp2_session_consume(session_, stream.id_, gathered_.size());
@@ -214,9 +220,8 @@ bool Session::submit_head(Stream& stream, const FieldList& fields, bool end) {
     if (id < 0) return false;
     attach(stream, id);
   }
-  ++queued_heads_;
-  stream.wire_.fields_sent += fields.plain_bytes();
   stream.head_given_ = true;
+  count_queued_head(stream, fields);
   stream.end_given_ = end;
   on_want_flush();
   return true;
@@ -226,10 +231,46 @@ bool Session::submit_informational(Stream& stream, const FieldList& fields) {
   if (!fields.fits() || nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(),
                                                fields.size(), nullptr) != 0)
     return false;
-  stream.wire_.fields_sent += fields.plain_bytes();
-  ++queued_heads_;
+  count_queued_head(stream, fields);
   on_want_flush();
   return true;
+}
+
+void Session::count_queued_head(Stream& stream, const FieldList& fields) {
+  ++queued_heads_;
+  const size_t bytes = fields.plain_bytes();
+  stream.wire_.fields_sent += bytes;
+  stream.queued_head_bytes_ += static_cast<uint32_t>(bytes);
+  queued_head_bytes_ += bytes;
+  if (role_ != Role::kServer || heads_wait_ || queued_head_bytes_ <= most_queued_heads()) [[likely]]
+    return;
+  heads_wait_ = true;
+  streams_.for_each([this](Stream& each) { hold_head(each); });
+}
+
+uint64_t Session::most_queued_heads() const { return kFullStreams * options_.high_watermark; }
+
+// Heads know no windows: whoever asks for many and reads none gets no more than these made. Only the reading of what
+// answers stops.
+void Session::hold_head(Stream& stream) {
+  if (stream.head_given_ || stopped_) return;
+  stream.head_waits_ = true;
+  on_flow(stream, true);
+}
+
+void Session::head_left_queue(Stream& stream) {
+  queued_head_bytes_ -= std::exchange(stream.queued_head_bytes_, 0);
+  if (heads_wait_ && queued_head_bytes_ <= most_queued_heads() / 2) [[unlikely]]
+    let_heads_come();
+}
+
+void Session::let_heads_come() {
+  heads_wait_ = false;
+  streams_.for_each([this](Stream& each) {
+    const bool waited = each.head_waits_;
+    each.head_waits_ = false;
+    if (waited && !each.above_high_ && !stopped_) on_flow(each, false);
+  });
 }
 
 // A peer that asks for much and takes none of it has few streams full and the others all but empty.
@@ -279,7 +320,7 @@ bool Session::send_trailers(Stream& stream, const HeaderMap& trailers) {
   bool valid = true;
   FieldList fields(trailers.size());
   trailers.for_each([&](const HeaderEntry& entry) {
-    if (is_pseudo(entry.id) || is_of_http1_connection(entry.id)) return;
+    if (is_left_out(entry.id)) return;
     any = true;
     valid = fields.add(entry) && valid;
   });
@@ -361,6 +402,7 @@ void Session::frame_sent(const void* raw) {
       const size_t bytes = kFrameHeaderBytes + frame->hd.length;
       stream->wire_.sent += bytes;
       stream->wire_.heads_sent += bytes;
+      head_left_queue(*stream);
       if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) end_sent(*stream);
       return;
     }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/block.h"
+#include "core/base/time.h"
 #include "core/http/h2/counts.h"
 #include "core/http/h2/error.h"
 #include "core/http/h2/options.h"
@@ -22,6 +23,9 @@ namespace weir::http::h2 {
 
 // Bytes of input that begin a connection of HTTP/2 and none of HTTP/1: so much of its preface (RFC 9113 3.4) is enough.
 inline constexpr std::string_view kPrefaceStart = "PRI * HTTP/2.0\r\n\r\n";
+// The owner's patience with a peer of which awaits_settings_ack() is true (RFC 9113 6.5.3): long enough for much that
+// waits in front of SETTINGS.
+inline constexpr Duration kSettingsTimeout = std::chrono::seconds(30);
 
 class Session {
  public:
@@ -84,6 +88,9 @@ class Session {
   // What the peer's SETTINGS say.
   uint32_t peer_max_streams() const;
   bool peer_allows_connect() const;  // extended CONNECT (RFC 8441)
+  // Windows were made small, and the peer has not said that it knows: until then all its streams may have to wait. May
+  // change with receive().
+  bool awaits_settings_ack() const { return narrow_ != 0 && settings_not_known_ > 0; }
   const Counts& counts() const { return counts_; }
 
  protected:
@@ -163,6 +170,12 @@ class Session {
   void set_stream_window(uint32_t bytes);
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  void count_queued_head(Stream& stream, const FieldList& fields);
+  // What was queued of the stream is written, or dropped.
+  void head_left_queue(Stream& stream);
+  uint64_t most_queued_heads() const;
+  void hold_head(Stream& stream);
+  void let_heads_come();
   // Frames that wait inside, DATA apart; and those of them that are no heads.
   size_t queued_frames() const;
   size_t queued_control_frames() const;
@@ -199,6 +212,8 @@ class Session {
   uint8_t head_size_ = 0;
   std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
+  uint64_t queued_head_bytes_ = 0;
+  bool heads_wait_ = false;  // of answers: more are queued than the peer reads
   size_t queued_before_settings_ = 0;
   size_t own_frames_ = 0;                  // that smaller windows have brought about, and not the peer
   int32_t last_begun_ = 0;                 // stream of the client

@@ -152,7 +152,7 @@ ssize_t Session::Callbacks::read_data(nghttp2_session* library, int32_t id, uint
   FieldList fields(stream.trailers_->size());
   stream.trailers_->for_each([&fields](const HeaderEntry& entry) {
     // Whether they may be written was looked at when they were given.
-    if (!is_pseudo(entry.id) && !is_of_http1_connection(entry.id)) (void)fields.add(entry);
+    if (!is_left_out(entry.id)) (void)fields.add(entry);
   });
   if (nghttp2_submit_trailer(library, id, fields.data(), fields.size()) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
   stream.wire_.fields_sent += fields.plain_bytes();

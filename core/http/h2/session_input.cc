@@ -400,7 +400,7 @@ uint64_t Session::most_held() const { return std::max<uint64_t>(options_.connect
 
 bool Session::holds_too_much() const {
   // It may still send by the old windows.
-  if (narrow_ != 0 && settings_not_known_ > 0) return held_ > most_held() / 2;
+  if (awaits_settings_ack()) return held_ > most_held() / 2;
   return held_ > 2 * most_held();
 }
 
@@ -429,6 +429,7 @@ void Session::set_stream_window(uint32_t bytes) {
   const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, bytes};
   if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) != 0) return;
   ++settings_not_known_;
+  if (narrow_ == 0 && bytes < options_.stream_window) ++counts_.narrowed;
   narrow_ = bytes < options_.stream_window ? bytes : 0;
 }
 

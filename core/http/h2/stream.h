@@ -58,6 +58,7 @@ class Stream {
   bool end_received_ : 1 = false;
   bool paused_ : 1 = false;
   bool above_high_ : 1 = false;
+  bool head_waits_ : 1 = false;       // its answer is not to be read, for too many heads are queued
   bool deferred_ : 1 = false;         // the library waits to be told that there is data
   bool reset_after_end_ : 1 = false;  // once the end is sent, the peer need send no more
   bool bodiless_ : 1 = false;         // what is sent has no body, whatever is given (of HEAD, 204, 304)
@@ -68,6 +69,7 @@ class Stream {
   uint8_t informational_ = 0;            // heads received before the response's
   uint32_t read_narrow_ = 0;             // while windows were small: how much of it was read
   uint32_t granted_ = 0;                 // beyond such a window, for it is read
+  uint32_t queued_head_bytes_ = 0;       // names and values of heads that the library has not written
   uint32_t held_ = 0;                    // bytes received for which the window is not given back: the stream is paused
   uint64_t length_left_ = 0;             // with counts_length_
   HeaderMap* fields_ = nullptr;          // of the section that is being received; null: they are dropped

@@ -111,7 +111,7 @@ class Decompressor final : public http::ContentCoder {
         case BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT:
           return CodingResult::kOk;
         case BROTLI_DECODER_RESULT_SUCCESS:
-          return left == 0 ? CodingResult::kOk : CodingResult::kInvalid;  // bytes behind the end
+          return CodingResult::kOk;  // bytes behind the end are ignored, as published
         case BROTLI_DECODER_RESULT_ERROR:
           return CodingResult::kInvalid;
       }

@@ -14,7 +14,8 @@ using http::CodedOutput;
 using http::CodingResult;
 using http::Flush;
 
-constexpr int kGzipFraming = 16;  // added to windowBits: zlib writes and reads the gzip wrapper
+constexpr Bytef kGzipMagic = 0x1f;  // what every member begins with
+constexpr int kGzipFraming = 16;    // added to windowBits: zlib writes and reads the gzip wrapper
 
 struct CompressorSettings {
   int level = Z_DEFAULT_COMPRESSION;
@@ -83,7 +84,7 @@ class Decompressor final : public http::ContentCoder {
   void reset() override {
     inflateReset(&zlib_);
     limit_.reset();
-    between_members_ = false;
+    between_members_ = over_ = false;
   }
 
  private:
@@ -92,8 +93,11 @@ class Decompressor final : public http::ContentCoder {
     zlib_.avail_in = slice.size;
     while (true) {
       if (between_members_) {
-        // RFC 1952 2.2: a body may be several members, one after the other.
+        // RFC 1952 2.2: a body may be several members, one after the other. Padding and the like is ignored, as
+        // published.
         if (zlib_.avail_in == 0) return CodingResult::kOk;
+        over_ |= *zlib_.next_in != kGzipMagic;
+        if (over_) return CodingResult::kOk;
         inflateReset(&zlib_);
         between_members_ = false;
       }
@@ -118,6 +122,7 @@ class Decompressor final : public http::ContentCoder {
   z_stream zlib_{};
   http::RatioLimit limit_;
   bool between_members_ = false;
+  bool over_ = false;  // what follows is no member
 };
 
 namespace compressor_pb = envoy::extensions::compression::gzip::compressor::v3;

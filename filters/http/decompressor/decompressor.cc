@@ -16,6 +16,13 @@ namespace {
 constexpr std::string_view kDetails = "decompression_failed";
 constexpr std::string_view kBadRequest = "the body is not what its content-encoding says\n";
 constexpr std::string_view kBadResponse = "the upstream's body is not what its content-encoding says\n";
+
+// The flag is all that a log says of it, once the response has begun and is broken off.
+Action refuse_response(filter::Stream& stream) {
+  stream.info().flags.set(stream::ResponseFlag::kUpstreamProtocolError);
+  return stream.reply_local(502, kDetails, kBadResponse);
+}
+
 }  // namespace
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
@@ -58,16 +65,14 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 }
 
 Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) {
-  if (!decompress(response_, settings_.response, stream, data, end))
-    return stream.reply_local(502, kDetails, kBadResponse);
+  if (!decompress(response_, settings_.response, stream, data, end)) return refuse_response(stream);
   return Action::kContinue;
 }
 
 Action Filter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
   if (!response_) return Action::kContinue;
   Slices rest;
-  if (!decompress(response_, settings_.response, stream, rest, true))
-    return stream.reply_local(502, kDetails, kBadResponse);
+  if (!decompress(response_, settings_.response, stream, rest, true)) return refuse_response(stream);
   stream.inject_data(rest);
   return Action::kContinue;
 }
@@ -97,17 +102,23 @@ bool Filter::unmark(const DirectionSettings& direction, filter::Stream& stream, 
   return true;
 }
 
-void Filter::begin(Coder& coder, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers) {
+void Filter::begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers) {
   if (!unmark(direction, stream, headers)) {
     direction.not_decompressed.inc();
     return;
   }
-  coder = settings_.coders->take(stream.lane().index());
+  body.coder = settings_.coders->take(stream.lane().index());
   direction.decompressed.inc();
 }
 
-bool Filter::decompress(Coder& coder, const DirectionSettings& direction, filter::Stream& stream, Slices& data,
+bool Filter::decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data,
                         bool end) {
+  http::CoderPool::Lent& coder = body.coder;
+  body.empty &= data.empty();
+  if (body.empty) {  // nothing of unstated length is nothing, not a coding that was cut short
+    if (end) coder.give_back();
+    return true;
+  }
   Slices plain;
   direction.compressed_bytes.add(data.size());
   http::Flush flush = end ? http::Flush::kEnd : http::Flush::kSync;

@@ -39,16 +39,20 @@ class Filter : public filter::HttpFilter {
   filter::Action on_response_trailers(filter::Stream& stream, http::HeaderMap& trailers) override;
 
  private:
-  using Coder = http::CoderPool::Lent;
+  struct Body {
+    explicit operator bool() const { return static_cast<bool>(coder); }
+    http::CoderPool::Lent coder;  // none: it is left alone, or over
+    bool empty = true;            // up to now
+  };
   // Takes our coding off the headers; false if it is not there or may not be.
   bool unmark(const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers) const;
-  void begin(Coder& coder, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers);
+  void begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers);
   // False: the body is not what it says.
-  bool decompress(Coder& coder, const DirectionSettings& direction, filter::Stream& stream, Slices& data, bool end);
+  bool decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data, bool end);
 
   const Settings& settings_;
-  Coder request_;
-  Coder response_;
+  Body request_;
+  Body response_;
 };
 
 }  // namespace weir::filters::decompressor

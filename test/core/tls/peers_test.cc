@@ -153,6 +153,18 @@ TEST_F(PeersTest, WhatIsAllowedIsNotForHttp2) {
   EXPECT_EQ(client->failure(), "TLS_error:|268435638:SSL routines:OPENSSL_internal:NO_RENEGOTIATION:TLS_error_end");
 }
 
+// Nor for what was not agreed on, and is spoken all the same.
+TEST_F(PeersTest, OrForbiddenByWhoSpeaks) {
+  client_spec.allow_renegotiation = true;
+  start_server();
+  client->connection->transport()->forbid_renegotiation();
+  peer_->type("before\n");
+  ASSERT_TRUE(wait_for([&] { return client->received == "before\n"; }));
+  peer_->type("r\n");
+  ASSERT_TRUE(wait_for([&] { return client->closed; }));
+  EXPECT_EQ(client->failure(), "TLS_error:|268435638:SSL routines:OPENSSL_internal:NO_RENEGOTIATION:TLS_error_end");
+}
+
 TEST_F(PeersTest, AClientThatRenegotiatesIsRefused) {
   build();
   const int listener = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});

@@ -382,5 +382,49 @@ TEST_F(MultiplexedPoolTest, RawOnesHaveConnectionsOfTheirOwn) {
   EXPECT_EQ(raw.protocol_on(*clusters_.find(cluster_)->current()), HttpProtocol::kHttp1);
 }
 
+// RFC 9113 6.5.3: until the peer knows how small windows are, streams that nobody reads stop all the others.
+TEST_F(MultiplexedPoolTest, SmallerWindowsMustBeAcknowledged) {
+  constexpr uint8_t kAck = 1;
+  spec_.h2.connection_window = 1 << 20;
+  publish_cluster();
+  Caller caller(lane_);
+  caller.start(pool());
+  settle();
+  peer_.send(0, wire::kSettings, kAck, 0, "");
+  peer_.respond(0, 1, false);
+  const auto fill = [&] {
+    settle();
+    caller.stream->pause_response(true);
+    for (int i = 0; i < 20; ++i) {
+      peer_.send(0, wire::kData, 0, 1, std::string(16000, 'x'));
+      settle();
+    }
+  };
+  fill();
+  EXPECT_EQ(stats_->http2.windows_narrowed.value(), 1u);
+  lane_.advance(29s);
+  peer_.send(0, wire::kSettings, kAck, 0, "");
+  settle();
+  lane_.advance(1min);
+  settle();
+  EXPECT_EQ(caller.events, "waiting ready headers ");
+  caller.stream->pause_response(false);
+  settle();
+  lane_.advance(1min);  // what makes them large again may be acknowledged at any time
+  peer_.send(0, wire::kSettings, kAck, 0, "");
+  fill();
+  EXPECT_EQ(stats_->http2.windows_narrowed.value(), 2u);
+  lane_.advance(29s);
+  settle();
+  EXPECT_EQ(caller.events, "waiting ready headers ");
+  lane_.advance(2s);
+  settle();
+  EXPECT_EQ(caller.events, "waiting ready headers reset-protocol_error ");
+  EXPECT_EQ(stats_->http2.settings_timeout.value(), 1u);
+  EXPECT_TRUE(peer_.connections[0].ended);
+  ASSERT_EQ(peer_.count(0, wire::kGoaway), 1u);
+  EXPECT_EQ(peer_.connections[0].frames.back().code(4), static_cast<uint32_t>(http::h2::ErrorCode::kSettingsTimeout));
+}
+
 }  // namespace
 }  // namespace weir::upstream

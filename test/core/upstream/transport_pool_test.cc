@@ -18,7 +18,7 @@ using event::SlotKind;
 // Passes bytes as they are, once the peer has said "hi!"; "no!" is a refusal.
 class Greeted final : public net::Transport {
  public:
-  using Transport::Transport;
+  Greeted(event::Lane& lane, std::vector<std::string>& log) : Transport(lane), log_(log) {}
   void on_attached(net::Connection&) override {}
   Step handshake() override {
     if (wire_in().size() < 3) return Step::kNeedInput;
@@ -37,10 +37,12 @@ class Greeted final : public net::Transport {
   }
   void on_socket_end() override { failure_ = "it went away"; }
   void shut() override {}
+  void forbid_renegotiation() override { log_.push_back("no renegotiation"); }
   std::string_view failure() const override { return failure_; }
   net::TransportFacts& facts() override { return facts_; }
 
  private:
+  std::vector<std::string>& log_;
   std::string failure_;
   test::FakeTransportFacts facts_;
 };
@@ -53,7 +55,7 @@ class Greeting final : public filter::UpstreamTransport {
     std::string text = std::string(host) + "|" + std::string(options.server_name) + "|";
     for (std::string_view name : options.expected_names) text += std::string(name) + ",";
     made_.push_back(text);
-    return std::make_unique<Greeted>(lane);
+    return std::make_unique<Greeted>(lane, made_);
   }
 
  private:
@@ -102,6 +104,20 @@ class TransportPoolTest : public ServedPool {
   std::vector<std::string> made_;
   SlotId transport_;
 };
+
+// RFC 9113 9.2.1, whatever was agreed on.
+TEST_F(TransportPoolTest, NoRenegotiationWhereHttp2IsSpoken) {
+  open(pool(), 0);
+  const std::vector<std::string> before = made_;
+  spec_.protocol = HttpProtocol::kHttp2;
+  publish_cluster();
+  Caller caller(lane_);
+  EXPECT_EQ(caller.start(pool()), ConnPool::Start::kWaiting);
+  settle();
+  greet(server_.peers.size() - 1);
+  EXPECT_EQ(before, (std::vector<std::string>{"host.example||"}));
+  EXPECT_EQ(made_.back(), "no renegotiation");
+}
 
 TEST_F(TransportPoolTest, ConnectionsAreReadyBehindTheHandshake) {
   Caller caller(lane_);

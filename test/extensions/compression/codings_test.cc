@@ -244,6 +244,24 @@ TEST(Codings, GzipOfSeveralMembers) {
   EXPECT_EQ(outcome.text, "one two");
 }
 
+TEST(Codings, WhatFollowsTheEndIsIgnored) {
+  std::mt19937_64 random(7);
+  const std::string text = words(20000, random);
+  for (const Pair& pair : pairs()) {
+    if (pair.compressor->encoding() == "zstd") continue;  // has frames of its own for that (RFC 8878 3.1.2)
+    const std::string coded = run(*pair.compressor->make_coder(), text, 20000).text;
+    auto decompressor = pair.decompressor->make_coder();
+    for (const std::string& more : {std::string(8, '\0'), std::string("junk"), "x" + coded}) {
+      for (size_t piece : {size_t{1}, coded.size(), 2 * coded.size() + 1}) {
+        Outcome outcome = run(*decompressor, coded + more, piece);
+        EXPECT_EQ(outcome.result, CodingResult::kOk) << pair.name;
+        EXPECT_EQ(outcome.text == text, true) << pair.name;
+        decompressor->reset();
+      }
+    }
+  }
+}
+
 TEST(Codings, PoolLendsTheSameCoderAgain) {
   http::CoderPool pool(pairs()[0].compressor);
   BlockPool blocks;

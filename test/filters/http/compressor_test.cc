@@ -516,6 +516,26 @@ TEST(Decompressor, HeadHasTheHeadersOfGet) {
   EXPECT_EQ(harness.response().header("content-length"), "(none)");
 }
 
+// Of a length that nobody stated: there is no coding to be cut short.
+TEST(Decompressor, AnEmptyBody) {
+  PluginScope plugins;
+  for (bool trailers : {false, true}) {
+    run_under_chaos({plugins.http_filter(decompressor())}, [&](FilterHarness& harness) {
+      harness.send_headers({{":method", "POST"}, {":path", "/"}, {"content-encoding", "gzip"}});
+      trailers ? harness.send_trailers({{"x-end", "1"}}) : harness.send_data("", true);
+      harness.run(50ms);
+      EXPECT_EQ(harness.request().header("content-encoding"), "(none)");
+      harness.respond_headers({{":status", "200"}, {"content-encoding", "gzip"}});
+      trailers ? harness.respond_trailers({{"x-end", "2"}}) : harness.respond_data("", true);
+      harness.run();
+      EXPECT_FALSE(harness.aborted());
+      EXPECT_EQ(harness.response().header(":status"), "200");
+      EXPECT_EQ(harness.response().header("content-encoding"), "(none)");
+      EXPECT_EQ(harness.response().body, "");
+    });
+  }
+}
+
 // Cut short, also by trailers.
 TEST(Decompressor, HalfABody) {
   PluginScope plugins;

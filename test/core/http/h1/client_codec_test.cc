@@ -136,6 +136,12 @@ TEST_F(ClientCodecTest, TeIsNamedInConnection) {
   EXPECT_FALSE(client_.codec.reusable());
 }
 
+// What asks for nothing, added by a rule, say: the body keeps its framing.
+TEST_F(ClientCodecTest, UpgradeAloneIsAFieldLikeAnother) {
+  EXPECT_EQ(request("POST", false, {{"upgrade", "x"}}),
+            "POST /p HTTP/1.1\r\nhost: h:1\r\nupgrade: x\r\ntransfer-encoding: chunked\r\n\r\n");
+}
+
 TEST_F(ClientCodecTest, NoReuseAfterASecondFieldThatSaysClose) {
   request("GET", true, {{"connection", "te"}, {"connection", "close"}});
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

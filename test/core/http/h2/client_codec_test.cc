@@ -203,6 +203,47 @@ TEST(H2Client, AnUpgradeIsExtendedConnect) {
   EXPECT_EQ(server.log, "1 head end upgrade; 1 data 2 end");
 }
 
+// Added by a rule, say.
+TEST(H2Client, UpgradeAloneIsLeftOut) {
+  Client client;
+  Server server;
+  Exchange made(client.arenas);
+  HeaderMap map(made.arena);
+  map.add(HeaderId::kMethod, "GET");
+  map.add(HeaderId::kAuthority, "a");
+  map.add(HeaderId::kPath, "/");
+  map.add(HeaderId::kUpgrade, "x");
+  ASSERT_TRUE(client.codec.send_request_head(made, map, true));
+  talk(client, server);
+  EXPECT_EQ(server.log, "1 head end");
+  EXPECT_FALSE(server.stream().head.contains(HeaderId::kUpgrade));
+  client.codec.stop();
+}
+
+// RFC 9113 8.2.2.
+TEST(H2Client, IsToldNothingOfConnectionsOfHttp1) {
+  Client client;
+  Server server;
+  Exchange& exchange = client.open("GET", true);
+  talk(client, server);
+  Exchange& stream = server.stream();
+  const auto fill = [](HeaderMap& map) {
+    for (HeaderId id : {HeaderId::kConnection, HeaderId::kUpgrade, HeaderId::kTransferEncoding, HeaderId::kTe,
+                        HeaderId::kKeepAlive, HeaderId::kProxyConnection})
+      map.add(id, "trailers");
+    map.add(HeaderId::kGrpcStatus, "0");
+  };
+  HeaderMap head(stream.arena), trailers(stream.arena);
+  head.add(HeaderId::kStatus, "200");
+  fill(head);
+  fill(trailers);
+  ASSERT_TRUE(server.codec.send_response_head(stream, head, false));
+  ASSERT_TRUE(server.codec.send_trailers(stream, trailers));
+  talk(client, server);
+  EXPECT_EQ(client.log, "1 head 200; 1 trailers grpc-status: 0\n; 1 complete");
+  EXPECT_EQ(exchange.head.to_string(), ":status: 200\ngrpc-status: 0\n");
+}
+
 TEST(H2Client, PingsAreAnswered) {
   Client client;
   Server server;

@@ -350,7 +350,10 @@ TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
   EXPECT_EQ(windows(), std::vector<uint32_t>{});
   server.receive(frame(kData, 0, 1, piece));
   EXPECT_EQ(windows(), std::vector<uint32_t>{65535});
+  EXPECT_EQ(server.codec.counts().narrowed, 1u);
+  EXPECT_TRUE(server.codec.awaits_settings_ack());
   server.receive(frame(kSettings, kAck, 0, ""));
+  EXPECT_FALSE(server.codec.awaits_settings_ack());
   // The others go on, window by window.
   const size_t before = server.body.size();
   for (int i = 0; i < 200; ++i) {
@@ -362,6 +365,7 @@ TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
   // Once what was held is read, they are as they were.
   server.codec.unpause(server.stream(0));
   EXPECT_EQ(windows(), std::vector<uint32_t>{window});
+  EXPECT_FALSE(server.codec.awaits_settings_ack());  // more room is no matter of urgency
   server.receive(frame(kSettings, kAck, 0, ""));
   for (int i = 0; i < 20; ++i) server.receive(frame(kData, 0, 1, piece));
   EXPECT_FALSE(server.codec.failed()) << server.log;
@@ -456,6 +460,36 @@ TEST(H2Server, PaddingUsesUpNoWindowForGood) {
   }
   EXPECT_FALSE(server.codec.failed());
   EXPECT_EQ(server.body.size(), 1000u);
+}
+
+// They know no windows.
+TEST(H2Server, QueuedHeadsStopThoseThatFollow) {
+  for (bool reads : {true, false}) {
+    Server server({.high_watermark = 1024});
+    server.receive(hello() + request(1) + request(3) + request(5));
+    (void)server.frames();
+    server.log.clear();
+    const std::string long_value(5000, 'v');
+    const auto answer = [&](size_t at) {
+      HeaderMap map(server.stream(at).arena);
+      map.add(HeaderId::kStatus, "200");
+      map.add(HeaderId::kNone, "x-long", long_value);
+      return server.codec.send_response_head(server.stream(at), map, false);
+    };
+    ASSERT_TRUE(answer(0));
+    EXPECT_EQ(server.log, "");
+    ASSERT_TRUE(answer(1));
+    EXPECT_EQ(server.log, "5 above");
+    server.receive(request(7));
+    EXPECT_EQ(server.log, "5 above; 7 above; 7 head end");
+    if (reads) {
+      (void)server.frames();
+    } else {  // nor do they count when they will not be sent
+      server.codec.reset(server.stream(0), ErrorCode::kCancel);
+      server.codec.reset(server.stream(1), ErrorCode::kCancel);
+    }
+    EXPECT_EQ(server.log, "5 above; 7 above; 7 head end; 5 below; 7 below");
+  }
 }
 
 TEST(H2Server, OneStreamsClosedWindowStopsItsWriterAlone) {
