@@ -43,8 +43,14 @@ enum class HeaderId : uint8_t {
   kAltSvc,
   kAuthorization,
   kCacheControl,
-  kConnection,
-  kTe,  // behind kConnection: the codecs of HTTP/1 look for both at once
+  kConnection,  // up to kUpgrade those about the connection and its framing: whether any is there is asked at once
+  kTe,          // behind kConnection: the codecs of HTTP/1 look for both at once
+  kTrailer,
+  kHttp2Settings,
+  kKeepAlive,
+  kProxyConnection,
+  kTransferEncoding,
+  kUpgrade,
   kContentDisposition,
   kContentEncoding,
   kContentLanguage,
@@ -65,13 +71,11 @@ enum class HeaderId : uint8_t {
   kGrpcStatus,
   kGrpcTimeout,
   kHost,
-  kHttp2Settings,
   kIfMatch,
   kIfModifiedSince,
   kIfNoneMatch,
   kIfRange,
   kIfUnmodifiedSince,
-  kKeepAlive,
   kLastModified,
   kLink,
   kLocation,
@@ -81,7 +85,6 @@ enum class HeaderId : uint8_t {
   kPriority,
   kProxyAuthenticate,
   kProxyAuthorization,
-  kProxyConnection,
   kRange,
   kReferer,
   kRetryAfter,
@@ -94,9 +97,6 @@ enum class HeaderId : uint8_t {
   kStrictTransportSecurity,
   kTraceparent,
   kTracestate,
-  kTrailer,
-  kTransferEncoding,
-  kUpgrade,
   kUpgradeInsecureRequests,
   kUserAgent,
   kVary,
@@ -233,6 +233,14 @@ class HeaderMap {
     uint16_t two;
     memcpy(&two, &first_[static_cast<size_t>(first)], 2);
     return two != kAbsent * 0x0101U;
+  }
+  // Likewise of eight.
+  template <HeaderId first, HeaderId last>
+  bool contains_any_of_eight() const {
+    static_assert(static_cast<int>(last) == static_cast<int>(first) + 7);
+    uint64_t eight;
+    memcpy(&eight, &first_[static_cast<size_t>(first)], 8);
+    return eight != kAbsent * 0x0101010101010101U;
   }
   // Whether there is any of the ids from `first` to `last`, for families of names that are seldom there.
   bool contains_any(HeaderId first, HeaderId last) const {

@@ -132,17 +132,23 @@ bool connection_names_too_much(const http::HeaderMap& headers) {
   return found;
 }
 
-void remove_hop_by_hop(http::HeaderMap& headers) {
+void remove_named(http::HeaderMap& headers, std::string_view named) {
+  http::for_each_member(named, [&headers](std::string_view token) {
+    headers.remove_if([token](const http::HeaderEntry& entry) {
+      return entry.name_size > 0 && entry.name_data[0] != ':' && http::equals_ignoring_case(entry.name(), token);
+    });
+  });
+}
+
+void remove_hop_by_hop(http::HeaderMap& headers, std::string* named) {
   // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.
   while (headers.contains(HeaderId::kConnection)) {
-    std::string_view named = headers.get(HeaderId::kConnection);
-    http::for_each_member(named, [&headers](std::string_view token) {
+    http::for_each_member(headers.get(HeaderId::kConnection), [&](std::string_view token) {
       for (std::string_view own : {"close", "keep-alive", "te", "connection"}) {
         if (http::equals_ignoring_case(token, own)) return;
       }
-      headers.remove_if([token](const http::HeaderEntry& entry) {
-        return entry.name_size > 0 && entry.name_data[0] != ':' && http::equals_ignoring_case(entry.name(), token);
-      });
+      remove_named(headers, token);
+      if (named != nullptr && !http::equals_ignoring_case(token, "upgrade")) named->append(token).append(",");
     });
     bool first = true;
     headers.remove_if([&first](const http::HeaderEntry& entry) {

@@ -24,8 +24,15 @@ Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::opt
 void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena);
 
 // Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
-// 7.6.1). `te: trailers` stays.
-void remove_hop_by_hop(http::HeaderMap& headers);
+// 7.6.1). `te: trailers` stays. What is named and no field of that kind goes to `named`, with commas between: it is not
+// to be in the trailers either.
+void remove_hop_by_hop(http::HeaderMap& headers, std::string* named = nullptr);
+// False: there is nothing to remove.
+inline bool is_about_connection(const http::HeaderMap& headers) {
+  return headers.contains_any_of_eight<http::HeaderId::kConnection, http::HeaderId::kUpgrade>();
+}
+// Fields that such a list names.
+void remove_named(http::HeaderMap& trailers, std::string_view named);
 // Of a request to be refused, as published: `connection` names what a proxy in front has said of the client
 // (x-forwarded-for, -host, -proto), which whoever writes that would have forgotten, a pseudo-header, or ten fields and
 // more.

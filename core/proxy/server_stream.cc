@@ -86,6 +86,15 @@ void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner
   stream_.reply_local(status, detail);
 }
 
+// What a head says of its connection goes no further, nor do trailers that it names.
+void ServerStream::drop_hop_by_hop(http::HeaderMap& headers) {
+  std::string named;
+  remove_hop_by_hop(headers, &named);
+  if (named.empty()) return;
+  if (named_ == nullptr) named_ = stream_.arena().make<Named>();
+  (&headers == &stream_.request_headers() ? named_->request : named_->response) = stream_.arena().copy(named);
+}
+
 void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
   Deadlines& deadlines = begin(head, std::move(owner));
   stream::StreamInfo& info = stream_.info();
@@ -105,7 +114,7 @@ void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
     stream_.reply_local(400, "connection_header_rejected");
     return;
   }
-  remove_hop_by_hop(headers);
+  if (is_about_connection(headers)) drop_hop_by_hop(headers);
   if (upgrade) [[unlikely]] {
     set_upgrade(headers, protocol);
     if (head.version == http::Version::kHttp2) add_websocket_key(headers, protocol);
@@ -431,7 +440,10 @@ void ServerStream::on_trailers() {
   touch();
   stream_.info().request_end = stream_.lane().now();
   connection_.deadlines().clear(DeadlineKind::kRequest);
-  if (check_underscores(*stream_.request_trailers())) stream_.request_trailers_arrived();
+  http::HeaderMap& trailers = *stream_.request_trailers();
+  if (named_ != nullptr) [[unlikely]]
+    remove_named(trailers, named_->request);
+  if (check_underscores(trailers)) stream_.request_trailers_arrived();
   maybe_done();
 }
 
@@ -503,7 +515,7 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   info.response_code = static_cast<uint16_t>(headers.status_code());
   info.response_first_tx = stream_.lane().now();
   const std::string_view protocol = asks_tunnel_ ? headers.get(HeaderId::kUpgrade) : std::string_view();
-  remove_hop_by_hop(headers);
+  if (is_about_connection(headers)) drop_hop_by_hop(headers);
   switch (config_.server_header) {
     case ServerHeader::kOverwrite:
       headers.set(HeaderId::kServer, config_.server_name);
@@ -540,6 +552,7 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
     headers.add(HeaderId::kContentLength, "0");
     info.response_code = 502;
     info.details = "invalid_response_headers";
+    if (!local_reply_) info.flags.set(ResponseFlag::kUpstreamProtocolError);
     connection_.close_after_response();
     replaced_ = connection_.write_headers(headers, true);
     stream_.abort("invalid_response_headers");
@@ -561,6 +574,8 @@ void ServerStream::send_data(Slices& data, bool end) {
 }
 
 void ServerStream::send_trailers(http::HeaderMap& trailers) {
+  if (named_ != nullptr) [[unlikely]]
+    remove_named(trailers, named_->response);
   if (!connection_.write_trailers(trailers)) {
     abort_response();
     return;

@@ -167,6 +167,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void refuse_local_tunnel(http::HeaderMap& headers, Slices& body);
   // Of a request that asked for a tunnel. False: it says that there is one, and there is none.
   bool begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol);
+  void drop_hop_by_hop(http::HeaderMap& headers);
   void count_route(const stream::StreamInfo& info);
   void log(stream::AccessLogType type);
 
@@ -182,6 +183,11 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     Redirect* next;
   };
   Redirect* known_redirects_ = nullptr;  // in the arena
+  // Fields that `connection` has named.
+  struct Named {
+    std::string_view request, response;
+  };
+  Named* named_ = nullptr;  // in the arena; null: none
   // Of the request's body, if there is one, when it last counted as activity. kAnyByte: each piece counts.
   static constexpr uint64_t kAnyByte = UINT64_MAX;
   uint64_t active_bytes_ = kAnyByte;

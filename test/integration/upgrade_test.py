@@ -12,7 +12,7 @@ import h2.events
 import websockets
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct,
-                     file_access_log, http_listener, main, route, sanitized, wait_until, wait_until_still)
+                     fetch, file_access_log, http_listener, main, route, sanitized, wait_until, wait_until_still)
 from harness.config import http_options
 from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.http2_client import H2
@@ -263,7 +263,9 @@ class UpgradeTest(WeirTestCase):
         UpgradeTest.script = lambda connection: None
         self.addCleanup(setattr, UpgradeTest, "switch", SWITCH)
         UpgradeTest.switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n"
-        self.refused(self.port, "/raw/mute", 502)
+        before = {name: count for name, count in self.weir.stats().items() if name.endswith(".upstream_cx_protocol_error")}
+        self.assertEqual(fetch(self.port, "/raw/mute", headers=ASK).status, 502)
+        wait_until(lambda: any(self.weir.stat(name) > count for name, count in before.items()), "it counts as the upstream's error")
 
     def test_a_route_allows_it(self) -> None:
         async def talk() -> None:

@@ -42,11 +42,10 @@ ParseError parse_status_line(std::string_view head, StatusLine& line) {
   return error;
 }
 
-// RFC 9110 7.8: a server must not switch to a protocol that the client did not indicate. One that does not say which it
-// has chosen is taken to have none.
+// RFC 9110 7.8: a server must not switch to a protocol that the client did not indicate, and must say to which.
 bool asked_for(const RequestKind& request, const HeaderMap& response) {
-  if (!request.is_upgrade) return false;
-  if (request.protocol == 0 || !response.contains(HeaderId::kUpgrade)) return true;
+  if (!request.is_upgrade || !response.contains(HeaderId::kUpgrade)) return false;
+  if (request.protocol == 0) return true;
   return upgrade_protocol(response.get(HeaderId::kUpgrade)) == request.protocol;
 }
 

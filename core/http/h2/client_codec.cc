@@ -73,7 +73,7 @@ void ClientCodec::begin_section(int32_t, Stream* stream) {
 
 HeaderMap* ClientCodec::begin_response_fields(Stream& stream, std::string_view status) {
   uint64_t value = 0;
-  if (!parse_decimal(status, value) || value > 999) return nullptr;
+  if (status.size() != 3 || !parse_decimal(status, value) || value < 100) return nullptr;  // RFC 9110 15
   status_ = static_cast<int>(value);
   if (stream.is_upgrade_ && is_success(status_)) status_ = 101;
   return &events_.begin_response(stream, status_);

@@ -344,9 +344,13 @@ forward("9110 7.6.1: several names", get(b"GET / HTTP/1.1", b"Connection: X-A , 
 forward("9110 7.6.1: several Connection fields", get(b"GET / HTTP/1.1", b"Connection: X-A", b"Connection: X-B", b"X-A: 1", b"X-B: 2"), Request(lacks=["connection", "x-a", "x-b"]))
 for name in (b"Keep-Alive", b"Proxy-Connection", b"TE", b"Upgrade"):
     forward("9110 7.6.1: a field of this connection only: " + name.decode(), get(b"GET / HTTP/1.1", name + b": x"), Request(lacks=[name.decode().lower()]))
+forward("9110 7.6.1: trailers that Connection names are not forwarded", post(_CHUNKED, b"Connection: X-Private", body=b"3\r\nabc\r\n0\r\nX-Private: 1\r\nX-Sum: 2\r\n\r\n"),
+        Request(body=b"abc", trailers=[("x-sum", "2")]))
 forward("9110 7.6.1: a Connection that names Host keeps it", get(b"GET / HTTP/1.1", b"Connection: Host"), Request(has=[("host", "a.example")]))
 forward("9110 7.6.1: a Connection that names the length keeps the framing", post(b"Content-Length: 5", b"Connection: Content-Length", body=b"hello"), Request(body=b"hello"))
 respond("9110 7.6.1: in answers too", b"HTTP/1.1 200 OK\r\nconnection: x-private\r\nx-private: 1\r\nx-public: 2\r\ncontent-length: 2\r\n\r\nok", Answer(lacks=["x-private"], has=[("x-public", "2")]))
+respond("9110 7.6.1: in trailers of answers too", b"HTTP/1.1 200 OK\r\nconnection: x-private\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-private: 1\r\nx-sum: 2\r\n\r\n",
+        Answer(body=b"ok", trailers=[("x-sum", "2")]))
 for name in (b"keep-alive", b"proxy-connection", b"upgrade"):
     respond("9110 7.6.1: a field of the origin's connection only: " + name.decode(), b"HTTP/1.1 200 OK\r\n" + name + b": timeout=5\r\ncontent-length: 2\r\n\r\nok", Answer(lacks=[name.decode()]))
 for method in (b"OPTIONS", b"TRACE"):

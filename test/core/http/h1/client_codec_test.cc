@@ -73,7 +73,7 @@ TEST_F(ClientCodecTest, NoSwitchToWhatNobodyAskedFor) {
   };
   EXPECT_EQ(answered("websocket", "upgrade: websocket\r\n"), ParseError::kNone);
   EXPECT_EQ(answered("websocket", "Upgrade: WebSocket\r\n"), ParseError::kNone);
-  EXPECT_EQ(answered("websocket", ""), ParseError::kNone);
+  EXPECT_EQ(answered("websocket", ""), ParseError::kUnexpectedUpgrade);
   EXPECT_EQ(answered("websocket", "upgrade: h2c\r\n"), ParseError::kUnexpectedUpgrade);
   EXPECT_EQ(answered("websocket", "upgrade: websockets\r\n"), ParseError::kUnexpectedUpgrade);
   EXPECT_EQ(answered("h2c, websocket", "upgrade: h2c\r\n"), ParseError::kNone);

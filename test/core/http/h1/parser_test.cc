@@ -134,7 +134,7 @@ TEST_F(ParserTest, Responses) {
   EXPECT_FALSE(response_.keep_alive);
   ASSERT_EQ(response("HTTP/1.1 200 OK\r\n\r\n", {.is_connect = true}), ParseError::kNone);
   EXPECT_EQ(response_.body, BodyKind::kTunnel);
-  ASSERT_EQ(response("HTTP/1.1 101 Up\r\n\r\n", {.is_upgrade = true}), ParseError::kNone);
+  ASSERT_EQ(response("HTTP/1.1 101 Up\r\nupgrade: x\r\n\r\n", {.is_upgrade = true}), ParseError::kNone);
   EXPECT_EQ(response_.body, BodyKind::kTunnel);
   ASSERT_EQ(response("HTTP/1.1 100 Continue\r\n\r\n"), ParseError::kNone);
   EXPECT_FALSE(response_.end_stream);
