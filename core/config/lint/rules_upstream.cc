@@ -150,7 +150,10 @@ void circuit_breaker_default(const Model& model, Findings& findings) {
   constexpr uint32_t kDefault = 1024;
   const int64_t admitted = admitted_connections(model);
   const auto routed = routed_clusters(model);
+  const bool chosen = chosen_by_requests(model);
   for (const ClusterEntry& entry : model.clusters()) {
+    // Connections of tcp_proxy are no requests.
+    if (!routed.contains(entry.cluster->name()) && !chosen) continue;
     const auto& thresholds = entry.cluster->circuit_breakers().thresholds();
     const auto own = std::find_if(thresholds.begin(), thresholds.end(),
                                   [](const auto& one) { return one.priority() == envoy::config::core::v3::DEFAULT; });
@@ -163,7 +166,7 @@ void circuit_breaker_default(const Model& model, Findings& findings) {
               " connections 1024 have a request at a time, and "
               "further requests get 503",
           "set max_requests: " + connections + ", too");
-    } else if (admitted > kDefault && routed.contains(entry.cluster->name())) {
+    } else if (admitted > kDefault) {
       findings.add(entry.path,
                    "1024 requests at a time is the default limit, and the listeners admit " + std::to_string(admitted) +
                        " connections: further requests get 503",
