@@ -661,6 +661,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     stats::Rules rules;
     if (bootstrap.has_stats_config())
       rules = config::translate_stats_config(bootstrap.stats_config(), {report, "stats_config"}, options.stats_tags);
+    rules.of_all = options.stats_tags;
     store.set_rules(std::move(rules));
   }
   const ClusterDefaults defaults(bootstrap, report);

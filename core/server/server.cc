@@ -19,6 +19,13 @@
 
 namespace weir::server {
 
+namespace {
+
+constexpr int kExitCutOff = 4;        // connections were cut off
+constexpr Duration kLongestEnd = 5s;  // of workers that were told to
+
+}  // namespace
+
 // The end of /drain_listeners.
 class Server::StopAccepting final : public event::Timer {
  public:
@@ -379,6 +386,14 @@ void Server::note(const Update& update, const char* what) {
            configuration_->version().c_str());
 }
 
+// What others refer to cannot be taken down under a thread that still runs.
+void Server::end_without(Worker& stuck) {
+  WEIR_LOG(kError, "server", "worker %u is stuck and does not end: the process ends without it", stuck.lane().index());
+  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
+  stream::LogWriter::process().stop(1s);
+  std::_Exit(kExitCutOff);
+}
+
 int Server::run() {
   watchdog_ = std::make_unique<Watchdog>(store_);
   watchdog_->watch(lane(), pthread_self());
@@ -388,7 +403,10 @@ int Server::run() {
   watchdog_->stop();
   // Everything that listens or serves ends before what it refers to.
   for (auto& worker : workers_) worker->stop();
-  for (auto& worker : workers_) worker->join();
+  const MonoTime last = system_clock().mono_now() + kLongestEnd;
+  for (auto& worker : workers_) {
+    if (!worker->join(last)) end_without(*worker);
+  }
   signals_.reset();
   files_.reset();
   stop_signals_.reset();
@@ -446,7 +464,7 @@ void Server::begin_shutdown() {
 
 void Server::end(int64_t cut_off) {
   cut_off_ = cut_off;
-  if (cut_off > 0) exit_code_ = 4;
+  if (cut_off > 0) exit_code_ = kExitCutOff;
   quit();
 }
 

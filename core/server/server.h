@@ -133,6 +133,7 @@ class Server {
   // Those of its faults that change nothing. False: they were told before.
   bool note_kept(const Update& update);
   void remember(const Update& update);  // in last_reload_
+  [[noreturn]] void end_without(Worker& stuck);
   // For filters that answer health checks.
   void tell_health();
   // What was found in a configuration while it serves, a line of the log each.

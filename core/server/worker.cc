@@ -22,13 +22,18 @@ void Worker::start() {
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
     lane_.run();
     wind_down();
+    ended_.set_value();
   });
 }
 
 void Worker::stop() { lane_.stop(); }
 
-void Worker::join() {
-  if (thread_.joinable()) thread_.join();
+bool Worker::join(MonoTime until) {
+  if (!thread_.joinable()) return true;
+  const Duration left = std::max(until - system_clock().mono_now(), Duration::zero());
+  if (ended_.get_future().wait_for(left) != std::future_status::ready) return false;
+  thread_.join();
+  return true;
 }
 
 void Worker::wind_down() {

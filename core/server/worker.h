@@ -1,6 +1,7 @@
 // A lane with what the HTTP proxy keeps on it, and, for workers, the thread that runs it.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -32,9 +33,10 @@ class Worker {
 
   void start();
   pthread_t thread() { return thread_.native_handle(); }
-  // Asks the thread to close everything and end; join() waits for it.
+  // Asks the thread to close everything and end; join() waits for it. False: it has not ended by then (what it calls
+  // does not return), and may still do anything.
   void stop();
-  void join();
+  bool join(MonoTime until);
   // Closes what is open and lets the lane settle. On the lane's thread.
   void wind_down();
 
@@ -45,6 +47,7 @@ class Worker {
   proxy::LaneProxy proxy_;
   std::unique_ptr<proxy::LaneListeners> listeners_;
   std::thread thread_;
+  std::promise<void> ended_;
 };
 
 }  // namespace weir::server

@@ -48,6 +48,7 @@ struct Rules {
   std::function<bool(std::string_view name)> leaves_out;
   // Changes what weir itself makes of a name (tags.h).
   std::function<void(std::string_view name, Tagged& tagged)> tag;
+  std::vector<Tag> of_all;  // of every statistic, beside its own
   // The upper bounds of a histogram's buckets, ascending; empty: the usual ones. They live as long as the rules.
   std::function<std::span<const double>(std::string_view name)> bounds;
 };
@@ -124,6 +125,7 @@ class Frozen {
   // nullptr: nothing has come in the last interval.
   const HistogramSnapshot* interval(uint32_t histogram_cell) const;
   void leave_out_gauges() { gauges_ = false; }
+  std::span<const Tag> tags_of_all() const { return rules_ != nullptr ? rules_->of_all : std::span<const Tag>(); }
   // Of a histogram's buckets, where those of all are `usual`.
   std::span<const double> bounds(std::string_view name, std::span<const double> usual) const {
     if (rules_ == nullptr || !rules_->bounds) return usual;

@@ -1,6 +1,8 @@
 """The ways to the end: SIGTERM and SIGINT drain, a second one and /quitquitquit do not wait, /drain_listeners goes half way."""
 
 import contextlib
+import ctypes
+import os
 import signal
 import socket
 import threading
@@ -247,6 +249,20 @@ class DrainTest(WeirTestCase):
                 for connection in (busy, silent):
                     self.assertTrue(connection.closed_within(10))
             weir.stop()
+
+    def test_a_worker_that_is_stuck_does_not_keep_the_process(self) -> None:
+        weir, port, _ = self.start("--shutdown-deadline-s", "1", concurrency=1)
+        pid = weir.process.pid
+        tasks = "/proc/%d/task" % pid
+        stuck = next(int(task) for task in os.listdir(tasks) if open("%s/%s/comm" % (tasks, task)).read() == "weir-1\n")
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.ptrace(16, stuck, 0, 0) != 0:  # PTRACE_ATTACH
+            self.skipTest("no ptrace here")
+        os.waitpid(stuck, 0x40000000)  # __WALL: it stands still
+        weir.process.signal(signal.SIGTERM)
+        wait_until(lambda: "worker 1 is stuck and does not end" in weir.process.log(), "it is given up", 20)
+        os.waitpid(stuck, 0x40000000)  # its end, which is its tracer's to see
+        weir.ended_with(4)
 
     def test_drain_listeners(self) -> None:
         weir, port, _ = self.start()

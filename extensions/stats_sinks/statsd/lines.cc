@@ -23,19 +23,24 @@ void Lines::name(const stats::Sample& sample) {
 }
 
 void Lines::finish_line(const stats::Sample& sample, const Send& send) {
-  if (options_.tags && !sample.tags.empty()) {
+  if (options_.tags) {
     const char* separator = "|#";
-    for (const stats::Tag& tag : sample.tags) {
-      line_ += std::exchange(separator, ",");
-      append_clean(line_, tag.name);
-      line_ += ':';
-      append_clean(line_, tag.value);
-    }
+    tags(sample.tags, separator);
+    tags(tags_of_all_, separator);
   }
   if (options_.datagram_bytes == 0) return send(line_);
   if (!datagram_.empty() && datagram_.size() + 1 + line_.size() > options_.datagram_bytes) flush(send);
   if (!datagram_.empty()) datagram_ += '\n';
   datagram_ += line_;
+}
+
+void Lines::tags(std::span<const stats::Tag> tags, const char*& separator) {
+  for (const stats::Tag& tag : tags) {
+    line_ += std::exchange(separator, ",");
+    append_clean(line_, tag.name);
+    line_ += ':';
+    append_clean(line_, tag.value);
+  }
 }
 
 void Lines::flush(const Send& send) {
@@ -46,6 +51,7 @@ void Lines::flush(const Send& send) {
 void Lines::write(const stats::Frozen& stats, const stats::Intervals& since_last, const Send& send) {
   now_.clear();
   gauges_now_.clear();
+  tags_of_all_ = stats.tags_of_all();
   stats.visit([&](const stats::Sample& sample) {
     switch (sample.type) {
       case stats::Type::kCounter: {

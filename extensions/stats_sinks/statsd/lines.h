@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,11 +30,13 @@ class Lines {
  private:
   void name(const stats::Sample& sample);
   void finish_line(const stats::Sample& sample, const Send& send);
+  void tags(std::span<const stats::Tag> tags, const char*& separator);
   void flush(const Send& send);
 
   const LineOptions options_;
   std::unordered_map<std::string, uint64_t> sent_, now_;  // of counters, by name
   std::unordered_set<std::string> gauges_, gauges_now_;   // those that were sent
+  std::span<const stats::Tag> tags_of_all_;               // of the flush under way
   std::string line_, datagram_;
 };
 

@@ -290,6 +290,16 @@ TEST_F(ListenerConfigTest, WhatIsForConnectionsHasNoEffectOnDatagrams) {
 }
 
 // field: Listener.name, Listener.stat_prefix
+TEST_F(ListenerConfigTest, TheDefaultChainMatchesNothing) {
+  translate(loopback_ + "default_filter_chain { filter_chain_match {} }");
+  EXPECT_EQ(plugins_.warning_texts(), std::vector<std::string>{});
+  translate(loopback_ + "default_filter_chain { filter_chain_match { server_names: 'a' } }");
+  EXPECT_EQ(
+      plugins_.warning_texts(),
+      std::vector<std::string>{"default_filter_chain.filter_chain_match: has no effect: this chain is for all that "
+                               "no other one matches"});
+}
+
 TEST_F(ListenerConfigTest, Names) {
   auto plain = translate("address { socket_address { address: '127.0.0.1' port_value: 80 } }");
   EXPECT_EQ(plain.spec.name, "127.0.0.1:80");

@@ -108,5 +108,16 @@ TEST_F(LinesTest, SeveralInADatagram) {
             (Datagrams{"p.a:1|c", "p.a.name.that.is.longer.than.that:1|c", "p.b:1|c\np.c:1|c", "p.d:1|c"}));
 }
 
+TEST_F(LinesTest, TagsOfAllStatistics) {
+  stats::Rules rules;
+  rules.of_all = {{"team", "core"}};
+  store_.set_rules(std::move(rules));
+  Lines tagged({.prefix = "p", .tags = true}), plain({.prefix = "p"});
+  store_.counter("a.total").inc();
+  store_.counter("b.one.total", {{"name", "one"}}, "b.total").inc();
+  EXPECT_EQ(flush(tagged), (Datagrams{"p.a.total:1|c|#team:core", "p.b.total:1|c|#name:one,team:core"}));
+  EXPECT_EQ(flush(plain), (Datagrams{"p.a.total:1|c", "p.b.one.total:1|c"}));
+}
+
 }  // namespace
 }  // namespace weir::extensions::statsd

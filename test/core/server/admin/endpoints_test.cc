@@ -149,7 +149,7 @@ TEST_F(EndpointsTest, Clusters) {
             "api::10.0.0.2:80::region::eu\n"
             "api::10.0.0.2:80::zone::\n"
             "api::10.0.0.2:80::sub_zone::\n"
-            "api::10.0.0.2:80::canary::false\n"
+            "api::10.0.0.2:80::canary::true\n"
             "api::10.0.0.2:80::priority::0\n"
             "api::10.0.0.2:80::success_rate::-1\n"
             "api::10.0.0.2:80::local_origin_success_rate::-1\n");
@@ -329,7 +329,8 @@ TEST_F(EndpointsTest, ConfigDump) {
       R"("locality":{"region":"eu"},"lb_endpoints":[{"endpoint":{"address":{"socket_address":{"address":"10.0.0.1","port_value":80}},)"
       R"("hostname":"a.example"},"health_status":"HEALTHY","metadata":{"filter_metadata":{"envoy.lb":{"stage":["a",1]}}},)"
       R"("load_balancing_weight":1},{"endpoint":{"address":{"socket_address":{"address":"10.0.0.2","port_value":80}},)"
-      R"("hostname":"a.example"},"health_status":"UNHEALTHY","load_balancing_weight":3}]}]}}]})");
+      R"("hostname":"a.example"},"health_status":"UNHEALTHY","metadata":{"filter_metadata":{"envoy.lb":{"canary":true}}},)"
+      R"("load_balancing_weight":3}]}]}}]})");
   EXPECT_EQ(get("/config_dump?include_eds&name_regex=w.*").find("10.0.0.1"), std::string::npos);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?resource=x")), 404);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?name_regex=[")), 400);

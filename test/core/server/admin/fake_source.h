@@ -55,6 +55,9 @@ class FakeSource final : public AdminSource {
     };
     hosts_.push_back(host("10.0.0.1", lb::Health::kHealthy, 1));
     hosts_.push_back(host("10.0.0.2", lb::Health::kUnhealthy, 3));
+    const stream::Field canary{"canary", stream::Value::of_bool(true)};
+    const stream::Field labels{"envoy.lb", stream::Value::of_struct({&canary, 1})};
+    hosts_.back().metadata = std::make_shared<const stream::StaticMetadata>(stream::Value::of_struct({&labels, 1}));
     using stream::Value;
     const Value stages[] = {Value::of_string("a"), Value::of_number(1)};
     const stream::Field members[] = {{"stage", Value::of_list(stages)}};
