@@ -202,6 +202,7 @@ void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockR
 void ServerConnection::on_request_data(Slices& data, bool end) {
   if (stream_ != nullptr) {
     wire_bytes().received += codec_.take_wire_bytes();
+    if (!end) account_bytes();
     stream_->on_data(data, end);
   } else if (end) {
     finish_exchange();  // the rest of a request that was answered early
@@ -315,7 +316,11 @@ bool ServerConnection::write_data(Slices& data, bool end) {
   if (codec_.encode_data(data, end, out) != http::h1::EncodeError::kNone) return false;
   wire_bytes().sent += out.size() - before;
   connection().flush_later();
-  if (end && codec_.in_tunnel()) connection().half_close();  // the other direction goes on
+  if (!end) {
+    account_bytes();  // it may go on for days
+  } else if (codec_.in_tunnel()) {
+    connection().half_close();  // the other direction goes on
+  }
   return true;
 }
 

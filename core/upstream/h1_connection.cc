@@ -72,6 +72,7 @@ void H1Connection::send_data(Slices& data, bool end) {
   if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
   if (connection_.out().size() > 64 * 1024) connection_.flush();
+  if (!end) account_bytes();  // it may go on for days
   if (tunnel_ && end && events_ != nullptr) codec_.response_complete() ? finish_request() : connection_.half_close();
 }
 
@@ -124,7 +125,7 @@ void H1Connection::on_data(Slices& in, bool) {
   }
   if (raw_) {
     bulk_.saw(in.size());
-    account_bytes();  // it may stay for days
+    account_bytes();
   }
   codec_.receive(in);
   if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof(connection_.cut_off());
@@ -155,6 +156,7 @@ void H1Connection::on_response_head(const http::h1::ResponseHead& head, BlockRef
 void H1Connection::on_response_data(Slices& data, bool end) {
   if (events_ == nullptr) return;
   wire_->received += codec_.take_wire_bytes();
+  if (!end) account_bytes();
   events_->on_upstream_data(data, end);
 }
 

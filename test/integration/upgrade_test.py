@@ -242,6 +242,20 @@ class UpgradeTest(WeirTestCase):
         asyncio.run(all_of_them())
         self.weir.wait_stat_is("http.ingress.downstream_cx_upgrades_active", 0)
 
+    def test_bytes_are_counted_while_it_lasts(self) -> None:
+        async def talk() -> None:
+            async with websockets.connect("ws://127.0.0.1:%d/chat" % self.port) as connection:  # type: ignore[attr-defined]
+                before = self.weir.stats()
+                for _ in range(20):
+                    await connection.send(os.urandom(5000))
+                    await connection.recv()
+                after = self.weir.stats()
+                names = [name for name in before if name.endswith("cx_rx_bytes_total") or name.endswith("cx_tx_bytes_total")]
+                grown = {name.split(".")[-1] for name in names if after[name] - before[name] > 80000}
+                self.assertEqual(len(grown), 4, grown)
+
+        asyncio.run(talk())
+
     def test_ordinary_requests_have_the_ordinary_chain(self) -> None:
         with Connection(self.port) as connection:
             answer = connection.request(path="/plain")

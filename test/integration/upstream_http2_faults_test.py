@@ -227,6 +227,22 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
             head.flags.add("END_STREAM")
             peer.send_raw(head.serialize())
 
+        def small_status(end: bool) -> Any:
+            def answer(peer: Http2Peer, request: Request) -> None:
+                head = frame.HeadersFrame(request.id, data=b"\x48\x03099")
+                head.flags.add("END_HEADERS")
+                if end:
+                    head.flags.add("END_STREAM")
+                peer.send_raw(head.serialize() + (b"" if end else frame.DataFrame(request.id, data=b"x", flags=["END_STREAM"]).serialize()))
+            return answer
+
+        for end in (False, True):
+            self.bad.on_request = small_status(end)
+            answer = self.get("bad")
+            self.assertEqual((answer.status, "protocol error" in answer.text), (502, True), answer.text)
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+
         before = self.weir.process.resident_kib()
         for attack in (push, window, continuations, bomb, pings, garbage, status):
             with self.subTest(attack.__name__):

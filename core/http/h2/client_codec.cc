@@ -73,14 +73,17 @@ void ClientCodec::begin_section(int32_t, Stream* stream) {
 
 HeaderMap* ClientCodec::begin_response_fields(Stream& stream, std::string_view status) {
   uint64_t value = 0;
-  if (status.size() != 3 || !parse_decimal(status, value) || value < 100) return nullptr;  // RFC 9110 15
-  status_ = static_cast<int>(value);
+  if (parse_decimal(status, value) && status.size() == 3) status_ = static_cast<int>(value);
   if (stream.is_upgrade_ && is_success(status_)) status_ = 101;
   return &events_.begin_response(stream, status_);
 }
 
 void ClientCodec::end_section(Stream& stream, bool end_stream) {
-  if (stream.fields_ == nullptr) return;  // the library lets no head pass without :status
+  // The library sees to it that there are three digits.
+  if (stream.fields_ == nullptr || (!stream.head_received_ && status_ < 100)) {
+    stream.fields_ = nullptr;
+    return give_up(stream, Error::kInvalidMessage);
+  }
   HeaderMap& map = *stream.fields_;
   stream.fields_ = nullptr;
   if (stream.head_received_) {
