@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "core/base/log.h"
 #include "core/server/worker.h"
@@ -11,6 +12,7 @@ namespace {
 
 // How often it looks whether the last connection has gone.
 constexpr Duration kLook = 20ms;
+constexpr Duration kPatience = 3s;  // with workers that are to say that they accept no more
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -73,6 +75,12 @@ void Shutdown::on_timer() {
   int64_t open = loads_.total();
   Duration took = lane_.now() - began_;
   const size_t others = plan_.others ? plan_.others() : 0;
+  if (accepting_->closed && (took >= kPatience || took >= plan_.deadline)) {
+    // What waits in its sockets is for whoever has them, too.
+    WEIR_LOG(kWarning, "server", "%zu of %zu workers are stuck and have not stopped accepting; not waited for",
+             accepting_->workers, workers_.size());
+    std::exchange(accepting_->closed, nullptr)();
+  }
   bool drained =
       accepting_->workers == 0 && open == 0 && loads_.answering.load(std::memory_order_relaxed) == 0 && others == 0;
   if (!drained && took < plan_.deadline) {

@@ -97,5 +97,19 @@ TEST_F(ShutdownTest, WaitsForEveryWorkerToStopAccepting) {
   EXPECT_EQ(cut_off_, 0);
 }
 
+TEST_F(ShutdownTest, WhoTakesOverDoesNotWaitForAWorkerThatIsStuck) {
+  worker_runs_ = false;
+  int closed = 0;
+  begin({.deadline = 25s, .handed_over = true, .closed = [&] { ++closed; }});
+  advance(3s - 1ms);
+  EXPECT_EQ(closed, 0);
+  advance(1ms);
+  advance(20ms);
+  EXPECT_EQ(closed, 1);
+  worker_runs_ = true;
+  advance(1s);
+  EXPECT_EQ(closed, 1);
+}
+
 }  // namespace
 }  // namespace weir::server
