@@ -424,7 +424,8 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
   if (proto.has_default_filter_chain()) {
     if (proto.default_filter_chain().filter_chain_match().ByteSizeLong() > 0)
       FieldReport{scope.report(), scope.path()}
-          .below("default_filter_chain.filter_chain_match")
+          .below("default_filter_chain")
+          .below("filter_chain_match")
           .warning("has no effect: this chain is for all that no other one matches");
     inner.set_chain_key(std::string(kDefaultChainKey));
     read_chain(proto.default_filter_chain(), address, inner.below("default_filter_chain"), out.spec);

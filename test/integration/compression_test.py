@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import random
 import subprocess
 import threading
@@ -266,7 +265,7 @@ class DecompressorTest(WeirTestCase):
         good = gzip.compress(self.text)
         flipped = bytearray(good)
         flipped[-8] ^= 1  # of the checksum
-        for body in (b"no gzip", good[:len(good) // 2], good[:-1], bytes(flipped), os.urandom(2000), b"\x1f\x8b\x08"):
+        for body in (b"no gzip", good[:len(good) // 2], good[:-1], bytes(flipped), bytes(range(256)) * 8, b"\x1f\x8b\x08"):
             before = self.failed("request")
             response = fetch(self.port, "/echo", "POST", headers=[("content-encoding", "gzip")], body=body)
             self.assertEqual((response.status, response.body), (400, b"the body is not what its content-encoding says\n"), body[:20])
