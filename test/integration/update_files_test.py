@@ -1,0 +1,205 @@
+"""What a configuration reads while it is in force: files that are watched, variables, secrets; and what many reloads leave behind."""
+
+import json
+import os
+import time
+import unittest
+
+from harness import (Connection, EchoUpstream, bootstrap, cluster, direct, fetch, http_listener, main, route, sanitized, to_yaml,
+                     wait_until)
+from harness.config import Config
+from harness.updates import UpdateTestCase
+
+FULL = bool(os.environ.get("WEIR_FULL"))
+
+
+class FilesTest(UpdateTestCase):
+    def file(self, name: str, text: str) -> str:
+        return self.sandbox.write("files-%d/%s" % (id(self), name), text)
+
+    def test_a_body_from_a_file(self) -> None:
+        path = self.file("body", "one\n")
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [direct({"prefix": "/"}, "")])]))
+        body = self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        del body["inline_string"]
+        body["filename"] = path
+        self.assertTrue(self.reload()["applied"])
+        self.assertEqual(fetch(port).text, "one\n")
+        # Without watched_directory a reload alone looks again.
+        self.file("body", "two\n")
+        answer = self.reload()
+        self.assert_changes(answer, [("routes", "http/any (routes)", "changed")])
+        self.assertEqual(fetch(port).text, "two\n")
+        os.remove(path)
+        answer = self.reload()
+        self.assertFalse(answer["ok"])
+        self.assertTrue(answer["findings"][0]["path"].endswith("direct_response.body.filename"), answer)
+        self.assertIn("cannot read %s: No such file or directory" % path, answer["findings"][0]["message"])
+        self.assertEqual(fetch(port).text, "two\n")
+
+    def test_a_watched_directory_as_a_config_map(self) -> None:
+        folder = os.path.dirname(self.file("..v1/body", "one\n"))
+        root = os.path.dirname(folder)
+        os.symlink("..v1", os.path.join(root, "..data"))
+        os.symlink("..data/body", os.path.join(root, "body"))
+        port = self.sandbox.free_port()
+        listener = http_listener(port, [direct({"prefix": "/"}, "")])
+        listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0][
+            "direct_response"]["body"] = {"filename": os.path.join(root, "body"), "watched_directory": {"path": root}}
+        self.start(bootstrap([listener]))
+        with Connection(port) as connection:
+            self.assertEqual(connection.request().text, "one\n")
+            for number in range(2, 5):
+                self.file("..v%d/body" % number, "%d\n" % number)
+                os.symlink("..v%d" % number, os.path.join(root, "..tmp"))
+                os.rename(os.path.join(root, "..tmp"), os.path.join(root, "..data"))
+                response = wait_until(lambda: (lambda r: r if r.text == "%d\n" % number else None)(connection.request()),
+                                      "the new body")
+                self.assertIsNone(response.header("connection"))
+            # A version that cannot be read leaves the last one.
+            failed = self.weir.stat("server.config_reload_failure")
+            os.remove(os.path.join(root, "..v4/body"))
+            os.symlink("..v4", os.path.join(root, "..tmp"))
+            os.rename(os.path.join(root, "..tmp"), os.path.join(root, "..data"))
+            self.weir.wait_stat("server.config_reload_failure", failed + 1)
+            self.assertEqual(connection.request().text, "4\n")
+            self.assertIn("body: No such file", self.weir.admin_json("/server_info")["weir"]["last_reload"]["error"])
+
+    def test_a_watched_log_format_drains_its_chain(self) -> None:
+        path = self.file("format", "first %PROTOCOL%\n")
+        log = self.sandbox.path("access-%d.log" % id(self))
+        port = self.sandbox.free_port()
+        logger = {"name": "log", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+            "log_format": {"text_format_source": {"filename": path, "watched_directory": {"path": os.path.dirname(path)}}}}}
+        self.start(bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")], access_log=[logger])]), "--drain-strategy", "immediate",
+                   "--file-flush-interval-msec", "50")
+        with Connection(port) as connection:
+            connection.request()
+            next_path = self.file("next", "second %RESPONSE_CODE%\n")
+            os.rename(next_path, path)
+            self.weir.wait_stat("server.config_reload_success", 1)
+            # The workers follow in their own time.
+            wait_until(lambda: connection.request().header("connection") == "close", "the chain drains")
+        fetch(port)
+
+        def logged() -> list[str]:
+            with open(log, encoding="utf-8") as file:
+                return file.readlines()
+
+        wait_until(lambda: logged().count("second 200\n") == 1, "the log follows the format")
+        self.assertEqual(set(logged()), {"first HTTP/1.1\n", "second 200\n"})
+
+    def test_variables(self) -> None:
+        port = self.sandbox.free_port()
+        listener = http_listener(port, [direct({"prefix": "/"}, "")])
+        body = listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        del body["inline_string"]
+        body["environment_variable"] = "HOME"
+        self.start(bootstrap([listener]))
+        self.assertEqual(fetch(port).text, os.environ["HOME"])
+        body = self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        body["environment_variable"] = "WEIR_NO_SUCH_VARIABLE"
+        answer = self.reload()
+        self.assertIn('"WEIR_NO_SUCH_VARIABLE" is not set', answer["findings"][0]["message"])
+
+
+class SecretsTest(UpdateTestCase):
+    def test_secrets_are_read_and_never_shown(self) -> None:
+        root = os.path.dirname(self.sandbox.write("secrets/token", "FILE-SECRET-1"))
+        self.start(bootstrap([http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "hello")])]))
+        self.config["static_resources"]["secrets"] = [
+            {"name": "inline", "generic_secret": {"secret": {"inline_string": "INLINE-SECRET-1"}}},
+            {"name": "file", "generic_secret": {"secret": {"filename": root + "/token", "watched_directory": {"path": root}}}}]
+        shown = json.dumps(self.reload())
+        self.config["static_resources"]["secrets"][0]["generic_secret"]["secret"]["inline_string"] = "INLINE-SECRET-2"
+        answer = self.reload("&dry_run")
+        self.assert_changes(answer, [("secret", "inline", "changed")])
+        self.assertEqual([(field["before"], field["after"]) for field in answer["changes"][0]["fields"]], [('"[redacted]"', '"[redacted]"')])
+        shown += json.dumps(answer) + self.post("/reload?dry_run")[1] + json.dumps(self.reload())
+        # A file that changes is a change of the secret.
+        self.sandbox.write("secrets/next", "FILE-SECRET-2")
+        reloads = self.weir.stat("server.config_reload_success")
+        os.rename(root + "/next", root + "/token")
+        self.weir.wait_stat("server.config_reload_success", reloads + 1)
+        wait_until(lambda: "1 secret changed" in self.weir.process.log(), "the log says so")
+        dump = self.weir.admin("/config_dump")
+        self.assertIn('"name": "inline"', dump)
+        self.assertIn(root + "/token", dump)  # where it is from is none
+        self.config["static_resources"]["secrets"].append({"name": "inline", "generic_secret": {"secret": {"inline_string": "INLINE-SECRET-3"}}})
+        answer = self.reload()
+        self.assertIn("is the name of", "".join(one["message"] for one in answer["findings"]))
+        shown += dump + json.dumps(answer) + self.weir.process.log() + self.weir.admin("/server_info")
+        for secret in ("FILE-SECRET", "INLINE-SECRET"):
+            self.assertNotIn(secret, shown)
+
+
+class GrowthTest(UpdateTestCase):
+    """Many reloads: nothing is left behind."""
+
+    def test_memory_and_versions(self) -> None:
+        echoes = [EchoUpstream(self.sandbox) for _ in range(2)]
+        port = self.sandbox.free_port()
+        clusters = 300
+        reloads = 1000 if FULL else 150
+
+        def configuration(number: int) -> Config:
+            listener = http_listener(port, [route({"prefix": "/"}, "cluster-0")])
+            typed = listener["filter_chains"][0]["filters"][0]["typed_config"]
+            if number % 5 == 4:
+                typed["server_name"] = "weir-%d" % number
+            typed["route_config"]["virtual_hosts"][0]["routes"][0:0] = [direct({"path": "/%d" % number}, "x")]
+            return bootstrap([listener], [cluster("cluster-%d" % index, echoes[number % 2 if index == number % clusters or index == 0 else 0].port)
+                                          for index in range(clusters)])
+
+        self.start(configuration(0))
+        baseline, start = 0, time.monotonic()
+        with self.load(lambda: port):
+            for number in range(1, reloads + 1):
+                self.config = configuration(number)
+                answer = self.reload()
+                self.assertTrue(answer["applied"], answer)
+                if number == reloads // 3:  # by then caches and pools have their size
+                    baseline = self.weir.process.resident_kib()
+        grown = self.weir.process.resident_kib() - baseline
+        print("%d reloads of %d clusters in %.1f s; resident %d KiB, grown by %d KiB since the first third" %
+              (reloads, clusters, time.monotonic() - start, baseline, grown))
+        if not sanitized():
+            self.assertLess(grown, 4096)
+        # Listener, route table; a cluster and a host set each.
+        self.weir.wait_stat("http.ingress.downstream_cx_active", 0)
+        self.weir.wait_stat("server.config_versions", 2 + 2 * clusters)
+
+    @unittest.skipUnless(FULL and not sanitized(), "WEIR_FULL=1: takes a minute")
+    def test_one_endpoint_of_ten_thousand_clusters(self) -> None:
+        echoes = [EchoUpstream(self.sandbox) for _ in range(2)]
+        port = self.sandbox.free_port()
+
+        def configuration(number: int) -> Config:
+            return bootstrap([http_listener(port, [route({"prefix": "/"}, "cluster-0")])],
+                             [cluster("cluster-%d" % index, echoes[number % 2 if index == 0 else 0].port) for index in range(10_000)])
+
+        texts = [to_yaml(configuration(number)) + "\n" for number in range(2)]
+        self.start(configuration(0))
+        built, baseline = [], 0
+        rounds = 60
+        with self.load(lambda: port):
+            for number in range(1, rounds + 1):
+                with open(self.weir.config_path, "w", encoding="utf-8") as file:
+                    file.write(texts[number % 2])
+                status, body = self.post("/reload?format=json")
+                self.assertEqual(status, 200, body)
+                answer = json.loads(body)
+                self.assert_changes(answer, [("cluster", "cluster-0", "changed")])
+                built.append(answer["took_ms"]["build"] + answer["took_ms"]["apply"])
+                if number == rounds // 3:
+                    baseline = self.weir.process.resident_kib()
+        grown = self.weir.process.resident_kib() - baseline
+        print("10,000 clusters: %.1f ms from parsed to published (median), resident %d KiB, grown by %d KiB" %
+              (sorted(built)[rounds // 2], baseline, grown))
+        self.assertLess(grown, 8192)
+
+
+if __name__ == "__main__":
+    main()
