@@ -1,10 +1,12 @@
 #include "core/config/bootstrap_checks.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include "core/config/name_table.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace weir::config {
@@ -12,6 +14,7 @@ namespace {
 
 namespace bootstrap_v3 = envoy::config::bootstrap::v3;
 using envoy::config::cluster::v3::Cluster;
+using envoy::extensions::transport_sockets::tls::v3::Secret;
 
 constexpr std::string_view kClusters = "static_resources.clusters";
 constexpr std::string_view kListeners = "static_resources.listeners";
@@ -46,9 +49,16 @@ class Checks {
   void names() {
     const auto& resources = bootstrap_.static_resources();
     unique(resources.clusters(), kClusters, clusters_);
-    unique(resources.secrets(), kSecrets, secrets_);
     NameTable listeners(std::string(kListeners), positions_);
     unique(resources.listeners(), kListeners, listeners);
+    // Secrets of different kinds may share a name.
+    std::map<Secret::TypeCase, NameTable> kinds;
+    for (int i = 0; i < resources.secrets_size(); ++i) {
+      const Secret& one = resources.secrets(i);
+      secrets_.add(one.name(), static_cast<size_t>(i));
+      auto of_kind = kinds.try_emplace(one.type_case(), std::string(kSecrets), positions_).first;
+      add_name(one.name(), i, kSecrets, of_kind->second);
+    }
   }
 
   void references(const std::vector<Reference>& references) {
@@ -101,13 +111,13 @@ class Checks {
   template <typename Items>
   void unique(const Items& items, std::string_view list, NameTable& table) {
     table.reserve(static_cast<size_t>(items.size()));
-    for (int i = 0; i < items.size(); ++i) {
-      const std::string& name = items.Get(i).name();
-      if (!table.add(name, static_cast<size_t>(i))) {
-        report(Severity::kError, item_path(list, i, "name"),
-               in_quotes(name) + " is the name of " + table.place(name) + " too", name, "");
-      }
-    }
+    for (int i = 0; i < items.size(); ++i) add_name(items.Get(i).name(), i, list, table);
+  }
+
+  void add_name(const std::string& name, int index, std::string_view list, NameTable& table) {
+    if (table.add(name, static_cast<size_t>(index))) return;
+    report(Severity::kError, item_path(list, index, "name"),
+           in_quotes(name) + " is the name of " + table.place(name) + " too", name, "");
   }
 
   static bool is_control_plane(const Reference& reference) {

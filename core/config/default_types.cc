@@ -22,9 +22,11 @@ constexpr std::string_view kNetwork = "envoy.config.listener.v3.Filter";
 constexpr std::string_view kListener = "envoy.config.listener.v3.ListenerFilter";
 constexpr std::string_view kSocket = "envoy.config.core.v3.TransportSocket";
 constexpr std::string_view kLogger = "envoy.config.accesslog.v3.AccessLog";
+constexpr std::string_view kChain = "envoy.config.listener.v3.FilterChain";
+constexpr std::string_view kTls = "envoy.transport_sockets.tls";
 constexpr std::string_view kRetryHost = "envoy.config.route.v3.RetryPolicy.RetryHostPredicate";
 
-// Nothing that authorises, limits or encrypts: without settings it would protect nobody, and say nothing about it.
+// Those whose empty message means something. What needs settings to limit or encrypt is not among them.
 constexpr DefaultType kTypes[] = {
     {kHttp, "envoy.filters.http.router", "envoy.router", "envoy.extensions.filters.http.router.v3.Router"},
     {kHttp, "envoy.filters.http.cors", "envoy.cors", "envoy.extensions.filters.http.cors.v3.Cors"},
@@ -35,6 +37,10 @@ constexpr DefaultType kTypes[] = {
     {kHttp, "envoy.filters.http.fault", "envoy.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault"},
     {kHttp, "envoy.filters.http.header_mutation", "",
      "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"},
+    {kHttp, "envoy.filters.http.header_to_metadata", "", "envoy.extensions.filters.http.header_to_metadata.v3.Config"},
+    {kHttp, "envoy.filters.http.rbac", "", "envoy.extensions.filters.http.rbac.v3.RBAC"},
+    {kHttp, "envoy.filters.http.set_filter_state", "", "envoy.extensions.filters.http.set_filter_state.v3.Config"},
+    {kHttp, "envoy.filters.http.set_metadata", "", "envoy.extensions.filters.http.set_metadata.v3.Config"},
     {kHttp, "envoy.filters.http.stateful_session", "",
      "envoy.extensions.filters.http.stateful_session.v3.StatefulSession"},
     {kHttp, "envoy.filters.http.on_demand", "", "envoy.extensions.filters.http.on_demand.v3.OnDemand"},
@@ -53,6 +59,7 @@ constexpr DefaultType kTypes[] = {
      "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"},
     {kSocket, "envoy.transport_sockets.raw_buffer", "raw_buffer",
      "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
+    {kSocket, kTls, "", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"},
     {kLogger, "envoy.access_loggers.stdout", "", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"},
     {kLogger, "envoy.access_loggers.stderr", "", "envoy.extensions.access_loggers.stream.v3.StderrAccessLog"},
     {kRetryHost, "envoy.retry_host_predicates.previous_hosts", "",
@@ -77,8 +84,9 @@ bool holds_extension(std::string_view message_type) {
                      [&](const DefaultType& one) { return one.holder == message_type; });
 }
 
-std::string_view default_type(std::string_view message_type, std::string_view name) {
-  if (name.empty()) {
+std::string_view default_type(std::string_view message_type, std::string_view name, std::string_view parent_type) {
+  // TLS to clients needs a certificate.
+  if (name.empty() || (message_type == kSocket && name == kTls && parent_type == kChain)) {
     return {};
   }
   for (const DefaultType& one : kTypes) {

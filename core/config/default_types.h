@@ -10,9 +10,9 @@ namespace weir::config {
 // Whether messages of this type hold such an extension: they have the fields `name` and `typed_config`.
 bool holds_extension(std::string_view message_type);
 
-// The type of the configuration, all defaults, that the name stands for in a message of that type; empty if it stands
-// for none.
-std::string_view default_type(std::string_view message_type, std::string_view name);
+// The type of the configuration, all defaults, that the name stands for in a message of that type, itself within one of
+// `parent_type` (empty: none); empty if it stands for none.
+std::string_view default_type(std::string_view message_type, std::string_view name, std::string_view parent_type);
 
 // The name nearest to `name` that default_type() knows; empty if none is near.
 std::string_view nearest_default_name(std::string_view message_type, std::string_view name);

@@ -243,7 +243,8 @@ void MessageBuilder::default_extension(Message& out) {
     return;
   }
   const std::string name = reflection.GetString(out, type.FindFieldByName("name"));
-  if (const std::string_view is = default_type(type.full_name(), name); !is.empty()) {
+  const std::string_view parent = open_.empty() ? std::string_view() : open_.back().type->full_name();
+  if (const std::string_view is = default_type(type.full_name(), name, parent); !is.empty()) {
     Message& any = *reflection.MutableMessage(&out, config);
     any.GetReflection()->SetString(&any, any.GetDescriptor()->FindFieldByNumber(1),
                                    std::string(kTypePrefix).append(is));

@@ -52,9 +52,10 @@ Report::Report(const PositionIndex& positions, Report& main, size_t first_findin
   know_broken(first_finding);
 }
 
-filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_config, const std::string& path) {
-  if (secrets_ == nullptr) return ConfigReport::find_secret(sds_secret_config, path);
-  return secrets_->find(sds_secret_config, path, *this);
+filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_config, int kind,
+                                                      const std::string& path) {
+  if (secrets_ == nullptr) return ConfigReport::find_secret(sds_secret_config, kind, path);
+  return secrets_->find(sds_secret_config, kind, path, *this);
 }
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,

@@ -47,7 +47,8 @@ class Report final : public filter::ConfigReport {
   bool skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
                     const std::string& path) override;
   void watch_file(const std::string& file) override { sources_.add_file(file); }
-  FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, const std::string& path) override;
+  FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, int kind,
+                          const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors() + diagnostics_.demoted() - diagnostics_.made_up_for(); }
   bool may_keep() const override { return diagnostics_.demotes(); }
   void made_up(size_t errors) override { diagnostics_.make_up(this->errors() - errors); }

@@ -56,6 +56,8 @@ void resolve(Message& message, std::string& path, Report& report) {
 
 }  // namespace
 
+SecretKey key_of(const Secret& secret) { return {secret.name(), static_cast<int>(secret.type_case())}; }
+
 std::optional<SecretTranslation> translate_secret(const Secret& proto, const std::string& path, Report& report) {
   const size_t before = report.errors();
   if (proto.name().empty()) report.error(path + ".name", "must not be empty: it is what others refer to");
@@ -68,7 +70,7 @@ std::optional<SecretTranslation> translate_secret(const Secret& proto, const std
   resolve(*content, at, report);
   const uint64_t read = report.sources().take_since(mark);
   if (report.errors() != before) return std::nullopt;
-  return SecretTranslation{proto.name(), std::move(content), combine(fingerprint(proto), read)};
+  return SecretTranslation{key_of(proto), std::move(content), combine(fingerprint(proto), read)};
 }
 
 }  // namespace weir::config

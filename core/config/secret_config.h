@@ -1,6 +1,7 @@
 // From envoy.extensions.transport_sockets.tls.v3.Secret to a secret whose content is here. [main]
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,8 +15,16 @@ class Secret;
 
 namespace weir::config {
 
-struct SecretTranslation {
+// Secrets of one name are different ones if they are of different kinds.
+struct SecretKey {
   std::string name;
+  int kind = 0;  // the number of the field of the message's oneof
+  auto operator<=>(const SecretKey&) const = default;
+};
+SecretKey key_of(const envoy::extensions::transport_sockets::tls::v3::Secret& secret);
+
+struct SecretTranslation {
+  SecretKey key;
   // Every DataSource in it has become inline_bytes: whoever uses it reads no file.
   std::shared_ptr<const envoy::extensions::transport_sockets::tls::v3::Secret> content;
   uint64_t fingerprint = 0;  // of the message and of what was read

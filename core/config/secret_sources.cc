@@ -15,6 +15,19 @@ using envoy::extensions::transport_sockets::tls::v3::Secret;
 
 constexpr size_t kMaxFileBytes = size_t{8} << 20;
 
+namespace {
+
+// Of another kind, if none of this kind has the name: whoever asks says then what is wrong.
+template <class Map>
+auto find_secret(Map& all, const std::string& name, int kind) {
+  auto at = all.find({name, kind});
+  if (at != all.end()) return at;
+  at = all.lower_bound({name, 0});
+  return at != all.end() && at->first.name == name ? at : all.end();
+}
+
+}  // namespace
+
 // One SDS file, read once for each configuration.
 struct SecretSources::File {
   PositionIndex positions;
@@ -23,7 +36,7 @@ struct SecretSources::File {
     std::shared_ptr<const Secret> secret;
     std::string path;
   };
-  std::map<std::string, Entry, std::less<>> secrets;
+  std::map<SecretKey, Entry> secrets;
   std::string content;
   bool good = true;
 };
@@ -32,11 +45,11 @@ SecretSources::SecretSources() = default;
 SecretSources::~SecretSources() = default;
 
 void SecretSources::add(const Secret& secret, std::string path) {
-  statics_.try_emplace(secret.name(), Static{&secret, std::move(path)});
+  statics_.try_emplace(key_of(secret), Static{&secret, std::move(path)});
 }
 
-bool SecretSources::is_used(std::string_view name) const {
-  auto at = statics_.find(name);
+bool SecretSources::is_used(const SecretKey& key) const {
+  auto at = statics_.find(key);
   return at != statics_.end() && at->second.used;
 }
 
@@ -81,30 +94,29 @@ SecretSources::File* SecretSources::open(const std::string& name, const std::str
       file->report->error(here, "must be an envoy.extensions.transport_sockets.tls.v3.Secret");
       continue;
     }
-    const std::string& secret_name = secret->name();
-    if (!file->secrets.try_emplace(secret_name, File::Entry{secret, here}).second)
-      file->report->error(here + ".name", in_quotes(secret_name) + " is the name of two secrets");
+    if (!file->secrets.try_emplace(key_of(*secret), File::Entry{secret, here}).second)
+      file->report->error(here + ".name", in_quotes(secret->name()) + " is the name of two secrets of one kind");
   }
   file->good = report.errors() == errors;
   at->second = std::move(file);
   return at->second.get();
 }
 
-filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Message& message, const std::string& path,
-                                                      Report& report) {
+filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Message& message, int kind,
+                                                      const std::string& path, Report& report) {
   const auto& config = static_cast<const SdsSecretConfig&>(message);
   report.sources().add_dependency();
   std::string hint;
   NearestName nearest(config.name());
   if (!config.has_sds_config()) {
-    auto at = statics_.find(config.name());
+    auto at = find_secret(statics_, config.name(), kind);
     if (at != statics_.end()) {
       at->second.used = true;
       // The bootstrap outlives whoever asks.
       return {std::shared_ptr<const google::protobuf::Message>(std::shared_ptr<void>(), at->second.secret), &report,
               at->second.path};
     }
-    for (const auto& [name, secret] : statics_) nearest.offer(name);
+    for (const auto& [key, secret] : statics_) nearest.offer(key.name);
     if (!nearest.best().empty()) hint = "; did you mean " + in_quotes(nearest.best()) + "?";
     report.error(path + ".name", in_quotes(config.name()) + " is not one of static_resources.secrets" + hint);
     return {};
@@ -131,14 +143,14 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
   if (file == nullptr) {
     return {};
   }
-  auto found = file->secrets.find(config.name());
+  auto found = find_secret(file->secrets, config.name(), kind);
   // Of a file with errors, too: then all that is wrong with it is said at once.
   if (found != file->secrets.end()) return {found->second.secret, file->report.get(), found->second.path};
   if (!file->good) {
     report.error(path, file_name + " has errors");
     return {};
   }
-  for (const auto& [name, secret] : file->secrets) nearest.offer(name);
+  for (const auto& [key, secret] : file->secrets) nearest.offer(key.name);
   if (!nearest.best().empty()) hint = "; did you mean " + in_quotes(nearest.best()) + "?";
   report.error(path + ".name", "there is no secret " + in_quotes(config.name()) + " in " + file_name + hint);
   return {};

@@ -1,5 +1,5 @@
-// Where secrets are found while a configuration is built: those of the bootstrap by name, those of SDS files by file
-// and name. [main]
+// Where secrets are found while a configuration is built: those of the bootstrap by name and kind, those of SDS
+// files by file, too. [main]
 #pragma once
 
 #include <map>
@@ -9,6 +9,7 @@
 
 #include "core/config/position_index.h"
 #include "core/config/report.h"
+#include "core/config/secret_config.h"
 #include "core/filter/factory.h"
 
 namespace envoy::extensions::transport_sockets::tls::v3 {
@@ -30,9 +31,9 @@ class SecretSources {
   // One of the bootstrap, which outlives this.
   void add(const envoy::extensions::transport_sockets::tls::v3::Secret& secret, std::string path);
   // Of the bootstrap: somebody has asked for it.
-  bool is_used(std::string_view name) const;
-  filter::ConfigReport::FoundSecret find(const google::protobuf::Message& sds_secret_config, const std::string& path,
-                                         Report& report);
+  bool is_used(const SecretKey& key) const;
+  filter::ConfigReport::FoundSecret find(const google::protobuf::Message& sds_secret_config, int kind,
+                                         const std::string& path, Report& report);
 
  private:
   struct File;
@@ -44,7 +45,7 @@ class SecretSources {
     std::string path;
     bool used = false;
   };
-  std::map<std::string, Static, std::less<>> statics_;
+  std::map<SecretKey, Static> statics_;
   std::map<std::string, std::unique_ptr<File>, std::less<>> files_;
 };
 

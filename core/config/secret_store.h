@@ -1,11 +1,9 @@
-// The secrets of this process, by name: those of the bootstrap, and later those that a control plane brings. Who uses
-// one (a TLS context, a filter that signs) asks for it when it is configured and is told when it changes.
+// The secrets of this process, by name and kind: those of the bootstrap, and later those that a control plane brings.
+// Who uses one (a TLS context, a filter that signs) asks for it when it is configured and is told when it changes.
 #pragma once
 
 #include <map>
 #include <memory>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -25,7 +23,7 @@ class SecretStore {
   SecretStore& operator=(const SecretStore&) = delete;
 
   // nullptr if there is none.
-  Content find(std::string_view name) const;
+  Content find(const SecretKey& key) const;
 
   // While it lives, its owner hears of changes; it must not outlive the store.
   class Subscription {
@@ -36,14 +34,14 @@ class SecretStore {
 
    private:
     friend class SecretStore;
-    Subscription(SecretStore& store, std::string name, Changed changed)
-        : store_(store), name_(std::move(name)), changed_(std::move(changed)) {}
+    Subscription(SecretStore& store, SecretKey key, Changed changed)
+        : store_(store), key_(std::move(key)), changed_(std::move(changed)) {}
     SecretStore& store_;
-    const std::string name_;
+    const SecretKey key_;
     Changed changed_;
   };
   // Of a secret that may come later. `changed` may subscribe and unsubscribe.
-  std::unique_ptr<Subscription> subscribe(std::string name, Changed changed);
+  std::unique_ptr<Subscription> subscribe(SecretKey key, Changed changed);
 
   // Replaces all secrets by these; then those are told whose secret is another one, has come or has gone.
   void apply(std::vector<SecretTranslation> secrets);
@@ -54,10 +52,10 @@ class SecretStore {
     Content content;
     uint64_t fingerprint;
   };
-  void tell(const std::string& name);
+  void tell(const SecretKey& key);
 
-  std::map<std::string, Entry, std::less<>> secrets_;
-  std::multimap<std::string, Subscription*, std::less<>> subscriptions_;
+  std::map<SecretKey, Entry> secrets_;
+  std::multimap<SecretKey, Subscription*> subscriptions_;
 };
 
 }  // namespace weir::config

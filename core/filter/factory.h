@@ -57,13 +57,15 @@ class ConfigReport {
   // built again.
   virtual void watch_file(const std::string& file) { static_cast<void>(file); }
   // The envoy.extensions.transport_sockets.tls.v3.Secret that an SdsSecretConfig names, and where it stands: what is
-  // wrong with it is reported there. Null after an error was reported.
+  // wrong with it is reported there. Null after an error was reported. `kind`: the number of the field of its oneof
+  // that is wanted; one of another kind is found if it alone has the name.
   struct FoundSecret {
     std::shared_ptr<const google::protobuf::Message> secret;
     ConfigReport* report = nullptr;
     std::string path;
   };
-  virtual FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, const std::string& path);
+  virtual FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, int kind,
+                                  const std::string& path);
   // Files are read once more that the configuration in force names: of one that cannot be used now its reader may go on
   // with what it read before. It reports the errors, and then that it has made up for them (`errors`: how many there
   // were before them).
@@ -86,7 +88,8 @@ inline std::optional<std::string> ConfigReport::read_source(const google::protob
   return std::nullopt;
 }
 
-inline ConfigReport::FoundSecret ConfigReport::find_secret(const google::protobuf::Message&, const std::string& path) {
+inline ConfigReport::FoundSecret ConfigReport::find_secret(const google::protobuf::Message&, int,
+                                                           const std::string& path) {
   error(path, "there are no secrets here");
   return {};
 }

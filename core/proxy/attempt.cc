@@ -86,21 +86,31 @@ void Attempt::try_a_host() {
   }
 }
 
+bool Attempt::percentage_allows_retry() {
+  upstream::ClusterLocal& cluster = router_.cluster();
+  // A retry that follows another one takes its place.
+  const int64_t retries = int64_t{cluster.retries.used()} - (retry_share_ ? 1 : 0);
+  return router_.breakers().percentage_allows(cluster.active_requests(), retries, cluster.waiting_retries.used());
+}
+
 bool Attempt::take_retry_share() {
-  if (retry_share_) return true;  // that of the retry which this one follows
   upstream::ClusterLocal& cluster = router_.cluster();
   const upstream::CircuitBreakers& breakers = router_.breakers();
-  if (breakers.has_retry_budget) {
-    if (!breakers.budget_allows(cluster.active_requests(), cluster.retries.used(), cluster.waiting_retries.used()))
-      return false;
-    // The budget replaces max_retries; the lease only counts.
+  if (retry_share_ && !breakers.retry_budget_is_default) return true;  // that of the retry which this one follows
+  if (!breakers.has_retry_budget) {
     retry_share_ = cluster.retries.acquire();
-    return true;
+    // Not worth a wait: what others give back is there for the next one.
+    if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
+    return retry_share_;
   }
-  retry_share_ = cluster.retries.acquire();
-  // Not worth a wait: what others give back is there for the next one.
-  if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
-  return retry_share_;
+  if (!percentage_allows_retry()) {
+    const uint32_t others = cluster.retries.used() - (retry_share_ ? 1 : 0);
+    if (others >= breakers.retry_budget_min) return false;
+    if (breakers.retry_budget_is_default && !cluster.take_free_repetition(router_.lane().now())) return false;
+  }
+  // The budget replaces max_retries; the lease only counts.
+  if (!retry_share_) retry_share_ = cluster.retries.acquire();
+  return true;
 }
 
 void Attempt::start_again_in(Duration back_off, bool goes_on) {

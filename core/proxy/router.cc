@@ -484,10 +484,7 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     attempt.log()->status = static_cast<uint16_t>(status);
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled()) {
-    if (is_put_off(attempt, headers, status, end)) return;
-    cluster_->note_answer();
-  }
+  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500 && !info.flags.has(ResponseFlag::kUpstreamRetryLimitExceeded))

@@ -392,7 +392,10 @@ bool Router::hedge(Attempt& attempt, uint32_t conditions) {
 
 bool Router::is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end) {
   const uint32_t conditions = retry_.conditions_of(response, status);
-  if (!retry_.covers(conditions)) return false;
+  if (!retry_.covers(conditions)) {
+    cluster_->note_answer();
+    return false;
+  }
   if (is_replaced(attempt) || !retry(attempt, conditions, Charge::kFull, !end, &response)) {
     if (!any_other(attempt)) return false;
     end ? end_attempt(attempt) : abandon_attempt(attempt);
@@ -428,7 +431,8 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   // A pooled connection that the peer closed before it answered anything was stale. It must be safe to repeat the
   // request, or not a byte of it have gone out.
   // One that a server of HTTP/2 has not looked at, and says so, is safe to repeat (RFC 9113 8.7).
-  const bool stale = reason == ResetReason::kRemoteRefused ||
+  const bool refused = reason == ResetReason::kRemoteRefused;
+  const bool stale = (refused && (upstream == nullptr || !upstream->refused_with_others())) ||
                      (reason == ResetReason::kConnectionTermination && upstream != nullptr && upstream->reused() &&
                       !upstream->response_started() && (idempotent_ || upstream->request_unsent()));
   if (committed_) {
@@ -469,7 +473,8 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
       // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was, as long as
       // others do answer; that of a request whose connection was stale before has still to come.
       if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && retry_.covers(kAfterReset) &&
-          cluster_->has_other_hosts(tried()) && cluster_->take_free_repetition())
+          cluster_->has_other_hosts(tried()) && !attempt.percentage_allows_retry() &&
+          cluster_->take_free_repetition(lane().now()))
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:

@@ -14,9 +14,9 @@
 namespace weir::server {
 namespace {
 
-// Calls visit(name, before, after) for every name of both, in order; nullptr: one of them does not have it.
-template <class Facts, class Visit>
-void for_each_pair(const std::map<std::string, Facts>& before, const std::map<std::string, Facts>& after, Visit visit) {
+// Calls visit(key, before, after) for every key of both, in order; nullptr: one of them does not have it.
+template <class Key, class Facts, class Visit>
+void for_each_pair(const std::map<Key, Facts>& before, const std::map<Key, Facts>& after, Visit visit) {
   auto a = before.begin();
   auto b = after.begin();
   while (a != before.end() || b != after.end()) {
@@ -116,7 +116,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
                              .path = route.path};
   }
   index = 0;
-  for (const auto& secret : configuration.secrets) all.secrets[secret.name] = {index++, secret.fingerprint};
+  for (const auto& secret : configuration.secrets) all.secrets[secret.key] = {index++, secret.fingerprint};
   for (const auto& staged : configuration.transports) all.transports[staged.slot_name] = staged.facts;
 
   std::vector<const google::protobuf::FieldDescriptor*> set;
@@ -216,10 +216,10 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
       plan.moved_routes.insert(name);
     }
   });
-  for_each_pair(before.secrets, after.secrets, [&](const std::string& name, const auto* was, const auto* is) {
+  for_each_pair(before.secrets, after.secrets, [&](const config::SecretKey& key, const auto* was, const auto* is) {
     Change change = change_of(was != nullptr, is != nullptr,
                               was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
-    if (change != Change::kNone) plan.secrets.emplace(name, change);
+    if (change != Change::kNone) plan.secrets.emplace(key, change);
   });
   for_each_pair(before.transports, after.transports, [&](const std::string& name, const auto* was, const auto* is) {
     Change change = change_of(was != nullptr, is != nullptr,

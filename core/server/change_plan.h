@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/config/secret_config.h"
 #include "core/net/socket.h"
 #include "core/server/cluster_table.h"
 #include "core/server/transports.h"
@@ -68,7 +69,7 @@ struct Inventory {
   std::map<std::string, ListenerFacts> listeners;
   std::shared_ptr<const ClusterTable> clusters = std::make_shared<const ClusterTable>();
   std::map<std::string, RouteFacts> routes;  // by key
-  std::map<std::string, SecretFacts> secrets;
+  std::map<config::SecretKey, SecretFacts> secrets;
   std::map<std::string, TransportFacts> transports;  // by slot name
   uint64_t runtime = 0;
   uint64_t cluster_manager = 0;
@@ -114,7 +115,7 @@ struct Plan {
   std::map<std::string, ClusterEffect> clusters;
   std::map<std::string, Change> routes;  // by key
   std::set<std::string> moved_routes;    // the same, for another version of their chain
-  std::map<std::string, Change> secrets;
+  std::map<config::SecretKey, Change> secrets;
   std::map<std::string, Change> transports;  // connections that are open stay
   bool runtime = false;
   bool cluster_manager = false;

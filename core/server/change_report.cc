@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/config/diagnostics.h"
 #include "core/stats/escape.h"
@@ -42,9 +43,9 @@ std::string counted(size_t n, const char* noun) {
   return n == 1 ? text : text + "s";
 }
 
-template <class Facts>
-const Facts* find(const std::map<std::string, Facts>& all, const std::string& name) {
-  auto at = all.find(name);
+template <class Key, class Facts>
+const Facts* find(const std::map<Key, Facts>& all, const std::type_identity_t<Key>& key) {
+  auto at = all.find(key);
   return at != all.end() ? &at->second : nullptr;
 }
 
@@ -188,10 +189,10 @@ void ChangeReport::add_clusters(const Plan& plan) {
 }
 
 void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const Inventory& after) {
-  for (const auto& [name, what] : plan.secrets) {
-    ReportedChange change{"secret", name, what, "swapped, nothing drains"};
-    const SecretFacts* was = find(before.secrets, name);
-    const SecretFacts* is = find(after.secrets, name);
+  for (const auto& [key, what] : plan.secrets) {
+    ReportedChange change{"secret", key.name, what, "swapped, nothing drains"};
+    const SecretFacts* was = find(before.secrets, key);
+    const SecretFacts* is = find(after.secrets, key);
     if (was != nullptr && is != nullptr) {
       change.fields = diff_fields(before_.static_resources().secrets(was->index),
                                   after_.static_resources().secrets(is->index), kFields, change.more_fields);

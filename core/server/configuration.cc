@@ -669,25 +669,26 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   report.check(bootstrap, "", same.known());
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
-  std::map<std::string, int> secrets;
+  std::map<config::SecretKey, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
     std::string path = "static_resources.secrets[" + std::to_string(i) + "]";
-    auto [first, fresh] = secrets.try_emplace(proto.name(), i);
+    const config::SecretKey key = config::key_of(proto);
+    auto [first, fresh] = secrets.try_emplace(key, i);
     if (!fresh && !proto.name().empty())
       report.error(path + ".name",
                    "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
     secret_sources.add(proto, path);
     const SecretFacts* goes_on = nullptr;
     if (keep != nullptr) {
-      auto at = in_force->secrets.find(proto.name());
-      if (at != in_force->secrets.end() && keep->find(proto.name()) != nullptr) goes_on = &at->second;
+      auto at = in_force->secrets.find(key);
+      if (at != in_force->secrets.end() && keep->find(key) != nullptr) goes_on = &at->second;
     }
     if (goes_on != nullptr) diagnostics.demote(std::string(kGoesOn));
     if (auto secret = config::translate_secret(proto, path, report)) {
       out.secrets.push_back(std::move(*secret));
     } else if (goes_on != nullptr) {
-      out.secrets.push_back({proto.name(), keep->find(proto.name()), goes_on->fingerprint});
+      out.secrets.push_back({key, keep->find(key), goes_on->fingerprint});
     }
     diagnostics.keep();
   }
@@ -781,9 +782,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   // A reload leaves out what stays as it is, and does not see who uses what.
   for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
+    const config::SecretKey key = config::key_of(proto);
     const auto read =
-        std::find_if(out.secrets.begin(), out.secrets.end(), [&](const auto& one) { return one.name == proto.name(); });
-    if (read == out.secrets.end() || secret_sources.is_used(proto.name())) continue;
+        std::find_if(out.secrets.begin(), out.secrets.end(), [&](const auto& one) { return one.key == key; });
+    if (read == out.secrets.end() || secret_sources.is_used(key)) continue;
     config::doubt_unused_secret(proto, *read->content, "static_resources.secrets[" + std::to_string(i) + "]", report);
   }
   out.watched = report.sources().directories();

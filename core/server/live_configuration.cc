@@ -34,7 +34,7 @@ uint64_t version_of(const Inventory& inventory) {
   for (const auto& [key, facts] : inventory.listeners) name(key), number(facts.fingerprint);
   number(inventory.clusters->digest());
   for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
-  for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
+  for (const auto& [key, facts] : inventory.secrets) name(key.name), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.transports) name(key), number(facts.fingerprint);
   number(inventory.runtime);
   number(inventory.cluster_manager);

@@ -94,8 +94,12 @@ struct CircuitBreakers {
   // `retries` are those under way and those that `waiting` counts, which are no active requests until their back-off
   // is over.
   bool budget_allows(int64_t active_requests, int64_t retries, int64_t waiting) const {
+    return retries < retry_budget_min || percentage_allows(active_requests, retries, waiting);
+  }
+  // Its floor left alone.
+  bool percentage_allows(int64_t active_requests, int64_t retries, int64_t waiting) const {
     const auto first_tries = static_cast<double>(active_requests + waiting - retries);
-    return retries < retry_budget_min || static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
+    return static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
   }
 };
 

@@ -56,7 +56,20 @@ UpstreamStream& H2Connection::start(UpstreamEvents& events) {
   ++active_;
   stats().http2.streams_active.inc();
   streams_.push_back(*stream);
+  if (!settings_seen_) expect_refusal();
   return *stream;
+}
+
+void H2Connection::expect_refusal() {
+  constexpr uint32_t kAlways = 8;
+  if (refusals_expected_ < std::max(kAlways, active_)) ++refusals_expected_;
+}
+
+bool H2Connection::take_refusal() {
+  if (goaway_seen_) return true;
+  if (refusals_expected_ == 0) return false;
+  --refusals_expected_;
+  return true;
 }
 
 void H2Connection::on_stream_over(H2Stream& stream) {
@@ -229,6 +242,7 @@ void H2Connection::on_informational(http::h2::Stream& stream, const http::h2::Re
 }
 
 void H2Connection::on_response_head(http::h2::Stream& stream, const http::h2::ResponseHead& head) {
+  expect_refusal();
   if (own(stream).events_ != nullptr) own(stream).on_head(head);
 }
 

@@ -48,6 +48,7 @@ class H2Stream final : public http::h2::Stream,
   bool reused() const override { return reused_; }
   bool response_started() const override { return response_ != nullptr; }
   bool request_unsent() const override { return unprocessed_ || wire().sent == 0; }
+  bool refused_with_others() const override { return refused_with_others_; }
 
  private:
   friend class H2Connection;
@@ -101,6 +102,7 @@ class H2Stream final : public http::h2::Stream,
   bool closed_ : 1 = false;         // by the peer, in order
   bool released_ : 1 = false;
   bool unprocessed_ : 1 = false;
+  bool refused_with_others_ : 1 = false;
 };
 
 // [worker]
@@ -157,6 +159,10 @@ class H2Connection final : public net::ConnectionHandler,
 
   void fail(H2Stream& stream, ResetReason reason, std::string_view detail, stream::CloseType how);
   void on_stream_over(H2Stream& stream);
+  // A server may refuse what it was sent before it was heard, or while it made room for less. How much that can be:
+  // what was sent until then, one for each answer since, and no more than is under way.
+  void expect_refusal();
+  bool take_refusal();
   void on_ping_timer();
   void schedule_ping();
   void send_ping();
@@ -184,6 +190,7 @@ class H2Connection final : public net::ConnectionHandler,
   std::unique_ptr<Dropped> dropped_;
   MonoTime idle_since_;
   uint32_t active_ = 0;
+  uint32_t refusals_expected_ = 0;
   bool settings_seen_ : 1 = false;
   bool goaway_seen_ : 1 = false;
   bool ping_out_ : 1 = false;

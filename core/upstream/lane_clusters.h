@@ -83,17 +83,15 @@ class ClusterLocal {
     pool.host().totals.rq_total.inc();
   }
 
-  // Repetitions beside the budget, of requests that a server took with it when it died: one for each answer that has
-  // come since, as many as half of the cluster's requests could need at once. So that of a cluster of which nothing
-  // answers no repetition is free.
+  // Repetitions beside the percentage of the budget that nobody has configured: those of its floor, and of requests
+  // that a server took with it when it died. One for each answer that was not to be repeated, as many as half of the
+  // cluster's requests could need at once. So that a cluster of which nothing answers gets hardly more than the
+  // percentage, however few requests there are at a time: this lane's part of what is there at the beginning, and of
+  // two in a second.
   void note_answer() {
-    if (free_repetitions_ < std::max<uint32_t>(8, active_requests() / 2)) ++free_repetitions_;
+    if (free_repetitions_ < std::max(repetitions_at_first_, active_requests() / 2)) ++free_repetitions_;
   }
-  bool take_free_repetition() {
-    if (free_repetitions_ == 0) return false;
-    --free_repetitions_;
-    return true;
-  }
+  bool take_free_repetition(MonoTime now);
 
   Lease connections, pending, requests, retries, waiting_retries;
   // Where connections are wanted while their limit is reached.
@@ -154,7 +152,9 @@ class ClusterLocal {
   ClusterLocal* other_ = nullptr;         // that of the other priority
   std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
+  uint32_t repetitions_at_first_ = 0;
   uint32_t free_repetitions_ = 0;
+  MonoTime repeated_at_{};  // though there were none left
   const lb::HostSet* hosts_ = nullptr;
   uint64_t hosts_version_ = 0;
   http::h1::Settings h1_;

@@ -22,6 +22,7 @@ class SharedLimit {
   uint32_t max() const { return max_.load(std::memory_order_relaxed); }
   // [main] A lower limit refuses new use; what is in use goes on.
   void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
+  uint32_t lanes() const { return lanes_; }
   int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
   // Of a share that was on its way to a lane which does not want it (Lease::pass_on). [any]
   void give_back_one() { taken_.fetch_sub(1, std::memory_order_relaxed); }

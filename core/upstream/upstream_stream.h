@@ -71,6 +71,8 @@ class UpstreamStream {
   virtual bool response_started() const = 0;
   // No byte of the request has left this process.
   virtual bool request_unsent() const = 0;
+  // Refused, on a connection that refuses as much as it answers: whoever repeats that only adds to its load.
+  virtual bool refused_with_others() const { return false; }
   stream::Protocol protocol() const { return protocol_; }
 
  protected:

@@ -66,7 +66,8 @@ class Fleet:
         self.options: dict[str, Any] = {}
         if act is refuse:
             self.options = http2()
-            self.ports = [Http2Upstream(test.sandbox, refuse if number < failing else Http2Peer.respond).port for number in range(5)]
+            self.ports = [Http2Upstream(test.sandbox, self.refuse if number < failing else Http2Peer.respond).port
+                          for number in range(5)]
             return
         self.ports = [test.sandbox.free_port() if act is None else
                       ScriptedUpstream(test.sandbox, lambda connection: self.serve(connection, act)).port
@@ -75,6 +76,11 @@ class Fleet:
                                                            "unavailable") else answers(200)
         self.ports += [ScriptedUpstream(test.sandbox, lambda connection: self.serve(connection, good)).port
                        for _ in range(5 - failing)]
+
+    def refuse(self, peer: Http2Peer, request: Request) -> None:
+        with self.lock:
+            self.seen += 1
+        refuse(peer, request)
 
     def serve(self, connection: ServerConnection, act) -> None:
         while True:
@@ -151,14 +157,17 @@ class DyingFleetTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.fleets = {way: Fleet(cls, way, 5, delay=0.2) for way in ("5xx", "reset")}
         cls.unconfigured = {way: Fleet(cls, way, 5, delay=0.2) for way in ("5xx", "reset")}
+        cls.sequential = {way: Fleet(cls, way, 5) for way in WAYS if WAYS[way] is not None}
         cls.port = cls.sandbox.free_port()
         budget = {"circuit_breakers": {"thresholds": [{"retry_budget": {
             "budget_percent": {"value": 20}, "min_retry_concurrency": 1}}]}}
         cls.weir = Weir(cls.sandbox, bootstrap(
             [http_listener(cls.port, [route({"prefix": "/%s%s/" % (kind, way)}, kind + way, policy(way))
-                                      for kind in ("", "default_") for way in cls.fleets])],
+                                      for kind in ("", "default_") for way in cls.fleets] +
+                           [route({"prefix": "/sequential_%s/" % way}, "sequential_" + way, policy(way)) for way in cls.sequential])],
             [cluster(way, *fleet.ports, **budget) for way, fleet in cls.fleets.items()] +
-            [cluster("default_" + way, *fleet.ports) for way, fleet in cls.unconfigured.items()]), concurrency=1)
+            [cluster("default_" + way, *fleet.ports) for way, fleet in cls.unconfigured.items()] +
+            [cluster("sequential_" + way, *fleet.ports, **fleet.options) for way, fleet in cls.sequential.items()]), concurrency=1)
 
     def test_load_stays_within_the_budget(self) -> None:
         for way, fleet in self.fleets.items():
@@ -171,7 +180,6 @@ class DyingFleetTest(WeirTestCase):
                 self.assertGreater(self.weir.stat("cluster.%s.upstream_rq_retry_overflow" % way), 0)  # held it there
 
     def test_nor_is_it_more_where_nobody_has_configured_a_budget(self) -> None:
-        # Its floor is 3 retries at a time: so many clients that 3 are no more than a fifth of them.
         clients = 34
         for way, fleet in self.unconfigured.items():
             with self.subTest(way):
@@ -179,14 +187,23 @@ class DyingFleetTest(WeirTestCase):
                 sent = clients * self.REQUESTS
                 print("%s, default budget: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
                 self.assertGreater(fleet.seen, sent)
-                self.assertLessEqual(fleet.seen, 1.2 * sent + 3 * clients)  # with few under way, the floor is more than a fifth
+                self.assertLessEqual(fleet.seen, 1.2 * sent)
 
-    def offer(self, way: str, clients: int) -> None:
+    def test_nor_with_one_request_at_a_time(self) -> None:
+        """Of which the floor, 3 retries at a time, would make four."""
+        for way, fleet in self.sequential.items():
+            with self.subTest(way):
+                self.offer("sequential_" + way, 1, 300)
+                print("%s, one at a time: 300 requests, the dying fleet saw %d" % (way, fleet.seen))
+                self.assertGreater(fleet.seen, 300)
+                self.assertLessEqual(fleet.seen, 1.2 * 300)
+
+    def offer(self, way: str, clients: int, requests: int = REQUESTS) -> None:
         statuses: list[int] = []
 
         def client() -> None:
             with Connection(self.port, timeout=30) as connection:
-                for number in range(self.REQUESTS):
+                for number in range(requests):
                     statuses.append(connection.request(path="/%s/%d" % (way, number)).status)
 
         threads = [threading.Thread(target=client) for _ in range(clients)]
@@ -194,8 +211,9 @@ class DyingFleetTest(WeirTestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(statuses), clients * self.REQUESTS)
-        self.assertEqual(set(statuses), {500} if way.endswith("5xx") else {503})
+        self.assertEqual(len(statuses), clients * requests)
+        if not way.startswith("sequential_"):
+            self.assertEqual(set(statuses), {500} if way.endswith("5xx") else {503})
 
 
 if __name__ == "__main__":

@@ -78,5 +78,23 @@ class RbacTest(WeirTestCase):
         self.weir.wait_stat_is("http.ingress.rbac.policy.no query.denied", 2)
 
 
+class ByNameTest(WeirTestCase):
+    """In the chain without settings: routes have theirs, and for the others it says that it does nothing."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/closed"}, "echo", typed_per_filter_config=per_route(rbac={"rules": {"policies": {}}})),
+            route({"prefix": "/"}, "echo")], http_filters=[{"name": "envoy.filters.http.rbac"}])],
+            [cluster("echo", cls.echo.port)]))
+
+    def test_routes_decide(self) -> None:
+        self.assertEqual(fetch(self.port, "/closed").status, 403)
+        self.assertEqual(fetch(self.port, "/").status, 200)
+        self.assertIn("has no rules and no matcher: it lets every request through", self.weir.process.log())
+
+
 if __name__ == "__main__":
     main()

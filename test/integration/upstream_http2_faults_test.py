@@ -173,6 +173,18 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
         self.assertEqual(self.get("bad", "refused").status, 503)
         self.assertEqual(self.line("/bad/refused")[2:4], [
             "UR", "upstream_reset_before_response_started{remote_refused_stream_reset}"])
+        # A server that refuses everything is not asked everything twice.
+        before = self.stat("bad", "upstream_rq_total")
+        for _ in range(50):
+            self.assertEqual(self.get("bad").status, 503)
+        self.assertLess(self.stat("bad", "upstream_rq_total") - before, 65)
+        # One that answers most is.
+        self.bad.on_request = lambda peer, request: peer.respond(request)
+        self.assertEqual(self.get("bad").status, 200)
+        self.bad.on_request = lambda peer, request: (
+            peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM) if request.id % 8 == 3 else peer.respond(request))
+        for _ in range(50):
+            self.assertEqual(self.get("bad").status, 200)
 
     def test_reset(self) -> None:
         self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.INTERNAL_ERROR)

@@ -127,14 +127,16 @@ std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& 
 
 // A secret of the kind that is wanted, and the scope of what is wrong with it.
 template <class Wanted>
-const Wanted* find_secret(const pb::SdsSecretConfig& config, FactoryScope& scope, const char* wanted,
+const Wanted* find_secret(const pb::SdsSecretConfig& config, FactoryScope& scope, int kind,
                           bool (pb::Secret::*has)() const, const Wanted& (pb::Secret::*get)() const,
                           filter::ConfigReport::FoundSecret& found) {
-  found = scope.report().find_secret(config, scope.path());
+  found = scope.report().find_secret(config, kind, scope.path());
   if (found.secret == nullptr) return nullptr;
   const auto& secret = static_cast<const pb::Secret&>(*found.secret);
   if ((secret.*has)()) return &(secret.*get)();
-  scope.error("name", "the secret \"" + config.name() + "\" has no " + wanted + ", which is what is needed here");
+  scope.error("name", "the secret \"" + config.name() + "\" has no " +
+                          std::string(pb::Secret::descriptor()->FindFieldByNumber(kind)->name()) +
+                          ", which is what is needed here");
   return nullptr;
 }
 
@@ -149,8 +151,9 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
     FactoryScope at = scope.below("tls_certificate_sds_secret_configs", i);
     filter::ConfigReport::FoundSecret found;
-    const auto* certificate = find_secret(proto.tls_certificate_sds_secret_configs(i), at, "tls_certificate",
-                                          &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
+    const auto* certificate =
+        find_secret(proto.tls_certificate_sds_secret_configs(i), at, pb::Secret::kTlsCertificateFieldNumber,
+                    &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
     if (certificate == nullptr) continue;
     FactoryScope there = scope.elsewhere(*found.report, found.path + ".tls_certificate");
     const size_t errors = there.report().errors();
@@ -328,8 +331,8 @@ std::shared_ptr<const tls::Verifier> read_verifier_now(const pb::CommonTlsContex
   bool complete = true;  // else the fault is told already, and what is there says nothing of what is missing
   const auto add_secret = [&](const pb::SdsSecretConfig& config, FactoryScope at) {
     filter::ConfigReport::FoundSecret found;
-    const auto* context = find_secret(config, at, "validation_context", &pb::Secret::has_validation_context,
-                                      &pb::Secret::validation_context, found);
+    const auto* context = find_secret(config, at, pb::Secret::kValidationContextFieldNumber,
+                                      &pb::Secret::has_validation_context, &pb::Secret::validation_context, found);
     complete = context != nullptr;
     if (!complete) return;
     layers.push_back({context, scope.elsewhere(*found.report, found.path + ".validation_context"), found.secret});
@@ -513,8 +516,9 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
     case pb::DownstreamTlsContext::kSessionTicketKeysSdsSecretConfig: {
       FactoryScope here = scope.below("session_ticket_keys_sds_secret_config");
       filter::ConfigReport::FoundSecret found;
-      const auto* keys = find_secret(proto.session_ticket_keys_sds_secret_config(), here, "session_ticket_keys",
-                                     &pb::Secret::has_session_ticket_keys, &pb::Secret::session_ticket_keys, found);
+      const auto* keys =
+          find_secret(proto.session_ticket_keys_sds_secret_config(), here, pb::Secret::kSessionTicketKeysFieldNumber,
+                      &pb::Secret::has_session_ticket_keys, &pb::Secret::session_ticket_keys, found);
       if (keys != nullptr) {
         spec.session_ticket_keys =
             read_ticket_keys(*keys, scope.elsewhere(*found.report, found.path + ".session_ticket_keys"));

@@ -105,6 +105,9 @@ MetadataKeys keys_of(const std::string& prefix, std::string_view which) {
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::RBAC& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
+    if (!proto.has_rules() && !proto.has_matcher() && !proto.has_shadow_rules() && !proto.has_shadow_matcher())
+      scope.warning(
+          "", "has no rules and no matcher: it lets every request through, but on routes with rules of their own");
     read_policy(proto, scope.stat_prefix(), scope, *config);
     config->keys = keys_of(proto.rules_stat_prefix(), "enforced");
     config->shadow_keys = keys_of(proto.shadow_rules_stat_prefix(), "shadow");

@@ -410,6 +410,15 @@ access_log: [{name: envoy.access_loggers.stdout}])");
   EXPECT_EQ(type_of(a.message.access_log(0).typed_config()), prefix + "access_loggers.stream.v3.StdoutAccessLog");
 }
 
+// To servers the settings of TLS may all be left out, as published; to clients it needs a certificate.
+TEST(Extensions, TlsByNameIsTlsToServers) {
+  Loaded<Cluster> cluster("transport_socket: {name: envoy.transport_sockets.tls}");
+  EXPECT_EQ(cluster.message.transport_socket().typed_config().type_url(),
+            "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+  Loaded<Listener> listener("filter_chains: [{transport_socket: {name: envoy.transport_sockets.tls}}]");
+  EXPECT_FALSE(listener.message.filter_chains(0).transport_socket().has_typed_config());
+}
+
 TEST(Extensions, WithATypeTheNameMeansNothing) {
   Loaded<Listener> a(
       std::string("filter_chains: {filters: [{name: envoy.filters.network.echo, typed_config: {'@type': ") + kTcpProxy +

@@ -34,7 +34,9 @@ class SecretSourcesTest : public testing::Test {
            name + "\n  tls_certificate: {certificate_chain: {inline_string: X}, private_key: {inline_string: Y}" +
            more + "}\n";
   }
-  filter::ConfigReport::FoundSecret find(const SdsSecretConfig& config) { return report_.find_secret(config, "here"); }
+  filter::ConfigReport::FoundSecret find(const SdsSecretConfig& config, int kind = Secret::kTlsCertificate) {
+    return report_.find_secret(config, kind, "here");
+  }
   static SdsSecretConfig named(const std::string& name, const std::string& path = "") {
     SdsSecretConfig config;
     config.set_name(name);
@@ -62,6 +64,29 @@ TEST_F(SecretSourcesTest, OfTheBootstrapByName) {
   EXPECT_EQ(find(named("shop_crt")).secret, nullptr);
   EXPECT_EQ(diagnostics_.nack_text(),
             "here.name: \"shop_crt\" is not one of static_resources.secrets; did you mean \"shop_cert\"?");
+}
+
+TEST_F(SecretSourcesTest, OfTheKindThatIsWanted) {
+  Secret certificate, trust;
+  certificate.set_name("shop");
+  certificate.mutable_tls_certificate();
+  trust.set_name("shop");
+  trust.mutable_validation_context();
+  sources_.add(certificate, "static_resources.secrets[0]");
+  sources_.add(trust, "static_resources.secrets[1]");
+  EXPECT_EQ(find(named("shop"), Secret::kValidationContext).secret.get(), &trust);
+  EXPECT_FALSE(sources_.is_used(key_of(certificate)));
+  EXPECT_EQ(find(named("shop"), Secret::kTlsCertificate).secret.get(), &certificate);
+  EXPECT_TRUE(sources_.is_used(key_of(certificate)));
+  // Whoever asks says that it is of the wrong kind.
+  EXPECT_EQ(find(named("shop"), Secret::kSessionTicketKeys).secret.get(), &certificate);
+  const std::string path = file("sds.yaml", sds("a") +
+                                                "- \"@type\": type.googleapis.com/envoy.extensions.transport_sockets."
+                                                "tls.v3.Secret\n  name: a\n  validation_context: {}\n");
+  EXPECT_TRUE(
+      static_cast<const Secret&>(*find(named("a", path), Secret::kValidationContext).secret).has_validation_context());
+  EXPECT_TRUE(static_cast<const Secret&>(*find(named("a", path)).secret).has_tls_certificate());
+  EXPECT_EQ(diagnostics_.nack_text(), "");
 }
 
 // field: SdsSecretConfig.sds_config, ConfigSource.path_config_source, PathConfigSource.path

@@ -112,6 +112,24 @@ TEST_F(SecretTest, FaultsNameThePlaceAndNeverTheContent) {
       "look for a new version");
 }
 
+SecretKey key(const std::string& name) { return {name, Secret::kGenericSecret}; }
+
+// As published, names are unique among secrets of one kind.
+TEST_F(SecretTest, OfOneNameAndTwoKinds) {
+  SecretStore store;
+  Secret tickets;
+  tickets.set_name("a");
+  tickets.mutable_session_ticket_keys()->add_keys()->set_inline_string("K");
+  std::vector<SecretTranslation> both;
+  both.push_back(*translate(generic("a", "1")));
+  both.push_back(*translate(tickets));
+  store.apply(std::move(both));
+  EXPECT_EQ(store.size(), 2u);
+  EXPECT_TRUE(store.find(key("a"))->has_generic_secret());
+  EXPECT_TRUE(store.find({"a", Secret::kSessionTicketKeys})->has_session_ticket_keys());
+  EXPECT_EQ(store.find({"a", Secret::kTlsCertificate}), nullptr);
+}
+
 TEST_F(SecretTest, SubscribersHearOfWhatChangedOnly) {
   SecretStore store;
   auto apply = [&](const std::vector<Secret>& secrets) {
@@ -121,7 +139,7 @@ TEST_F(SecretTest, SubscribersHearOfWhatChangedOnly) {
   };
   std::string heard;
   auto note = [&](const std::string& name) {
-    return store.subscribe(name, [&heard, name](const SecretStore::Content& content) {
+    return store.subscribe(key(name), [&heard, name](const SecretStore::Content& content) {
       heard += name + "=" + (content != nullptr ? content->generic_secret().secret().inline_bytes() : "gone") + " ";
     });
   };
@@ -129,11 +147,11 @@ TEST_F(SecretTest, SubscribersHearOfWhatChangedOnly) {
   auto b = note("b");
   apply({generic("a", "1")});
   EXPECT_EQ(heard, "a=1 ");
-  EXPECT_EQ(store.find("b"), nullptr);
+  EXPECT_EQ(store.find(key("b")), nullptr);
   heard.clear();
   apply({generic("a", "1"), generic("b", "2")});
   EXPECT_EQ(heard, "b=2 ");
-  EXPECT_EQ(store.find("b")->generic_secret().secret().inline_bytes(), "2");
+  EXPECT_EQ(store.find(key("b"))->generic_secret().secret().inline_bytes(), "2");
   heard.clear();
   b.reset();
   apply({});
@@ -150,11 +168,11 @@ TEST_F(SecretTest, ASubscriberMayEndSubscriptionsWhileItIsTold) {
     one.reset();
     two.reset();
   };
-  one = store.subscribe("a", [&](const SecretStore::Content&) {
+  one = store.subscribe(key("a"), [&](const SecretStore::Content&) {
     ++told;
     two.reset();
   });
-  two = store.subscribe("a", end_both);
+  two = store.subscribe(key("a"), end_both);
   store.apply({*translate(generic("a", "1"))});
   EXPECT_EQ(told, 1);
   store.apply({*translate(generic("a", "2"))});

@@ -16,6 +16,8 @@
 namespace weir::server {
 namespace {
 
+using SecretProto = envoy::extensions::transport_sockets::tls::v3::Secret;
+
 class Slots final : public SlotNames {
  public:
   event::SlotId intern(event::SlotKind kind, std::string_view name) override {
@@ -229,7 +231,7 @@ TEST(ChangePlan, SecretsAndWhatOnlyAStartReads) {
   from.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: a}}}";
   parts = {};
   parts.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: b}}}";
-  EXPECT_EQ(plan_to(parts, from).secrets.at("s"), Change::kChanged);
+  EXPECT_EQ(plan_to(parts, from).secrets.at({"s", SecretProto::kGenericSecret}), Change::kChanged);
   EXPECT_TRUE(plan_to(from, from).empty());
 }
 
