@@ -75,9 +75,9 @@ void ServerCodec::begin_section(int32_t id, Stream* stream) {
     return;
   }
   HeaderMap* fields = nullptr;
-  stream = events_.begin_request(fields);
+  if (open_streams() < options_.max_concurrent_streams) stream = events_.begin_request(fields);
   if (stream == nullptr) {
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    refuse(id);
     return;
   }
   attach(*stream, id);

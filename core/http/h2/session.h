@@ -121,6 +121,9 @@ class Session {
   // Fields for a head, in room that is used again.
   class FieldList;
 
+  // A stream that is not attached. Whoever goes on with more than are taken does not mean to be served: it loses the
+  // connection.
+  void refuse(int32_t id);
   void attach(Stream& stream, int32_t id);
   // Drops what is known of it. RST_STREAM is not sent.
   void detach(Stream& stream);
@@ -185,6 +188,7 @@ class Session {
   Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
   void write(const void* bytes, size_t size);
+  void write_settings(const uint8_t* frame, size_t size);
   void write_goaway();
 
   const Role role_;
@@ -193,6 +197,7 @@ class Session {
   bool stopped_ = false;
   bool failure_reported_ = false;
   bool failed_here_ = false;  // and not by the library, which would send GOAWAY itself
+  bool settings_written_ = false;
   bool goaway_written_ = false;
   bool terminated_ = false;  // shut_down() was called
   bool section_too_large_ = false;

@@ -15,7 +15,6 @@ namespace {
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
-constexpr uint64_t kMostRefused = 4096;
 // What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
 constexpr uint32_t kStrayFrame = 256;
 constexpr uint64_t kLeastHeld = 1024 * 1024;
@@ -43,8 +42,6 @@ Error error_of(int library_error) {
       return Error::kCompression;
     case NGHTTP2_ERR_STREAM_CLOSED:
       return Error::kStreamIsClosed;
-    case NGHTTP2_ERR_REFUSED_STREAM:
-      return Error::kTooManyStreams;
     case NGHTTP2_ERR_NOMEM:
     case NGHTTP2_ERR_CALLBACK_FAILURE:
       return Error::kUnexpected;
@@ -305,9 +302,6 @@ void Session::invalid_frame(int32_t id, int library_error) {
     ++counts_.messaging_errors;
   else
     seen_error_ = error;  // perhaps of the whole connection
-  // Only before SETTINGS were acknowledged: whoever goes on like that reads no answers.
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM && ++counts_.refused > kMostRefused + options_.max_concurrent_streams)
-    fail(Error::kControlFrames);
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {

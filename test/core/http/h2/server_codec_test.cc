@@ -724,22 +724,61 @@ TEST(H2Server, MoreStreamsThanAllowedAreRefused) {
   EXPECT_EQ(reset->id, 5u);
   EXPECT_EQ(reset->code(), static_cast<uint32_t>(ErrorCode::kRefusedStream));
   EXPECT_EQ(server.codec.counts().refused, 1u);
-  // It knows the limit now.
-  server.receive(frame(kSettings, 1, 0, "") + request(7));
+  // It knows the limit now, and still loses no more than the stream; the head of that is decoded for the next one's
+  // sake.
+  const std::string indexed = std::string("\x82\x87\x84\x40") + field(":authority", "b.example").substr(1);
+  server.receive(frame(kSettings, 1, 0, "") + frame(kHeaders, kEndHeaders, 7, indexed) + frame(kData, 1, 7, "body"));
+  const std::vector<Frame> more = server.frames();
+  ASSERT_NE(Server::last(more, kReset), nullptr);
+  EXPECT_EQ(Server::last(more, kReset)->id, 7u);
+  EXPECT_EQ(Server::last(more, kReset)->code(), static_cast<uint32_t>(ErrorCode::kRefusedStream));
+  EXPECT_EQ(server.codec.counts().refused, 2u);
+  EXPECT_EQ(server.codec.counts().streams, 2u);
+  server.answer(server.stream(1), "200", true);
   server.flush();
-  EXPECT_TRUE(server.codec.failed());
+  server.receive(frame(kHeaders, kEndStream | kEndHeaders, 9, "\x82\x87\x84\xbe"));
+  EXPECT_EQ(server.log, "1 head end; 3 head end; 3 complete; 9 head end");
+  EXPECT_EQ(server.stream(2).head.authority(), "b.example");
 }
 
-// One that reads no SETTINGS does not go on for ever.
-TEST(H2Server, RefusedStreamsWithoutEndEndTheConnection) {
-  Server server({.max_concurrent_streams = 2});
-  server.receive(hello() + request(1) + request(3));
-  uint32_t id = 5;
-  for (; !server.codec.failed() && id < 40000; id += 2) {
-    server.receive(request(id));
-    server.flush();
+TEST(H2Server, ItsSettingsNameTheLimitThatItHoldsTo) {
+  for (uint32_t table : {4096u, 0u}) {
+    Server server({.hpack_table_size = table, .max_concurrent_streams = 77});
+    const std::vector<Frame> out = server.frames();
+    ASSERT_EQ(out.front().type, kSettings);
+    const std::string& payload = out.front().payload;
+    size_t found = 0;
+    for (size_t at = 0; at < payload.size(); at += 6) {
+      if (payload.substr(at, 2) != number(3, 2)) continue;
+      ++found;
+      EXPECT_EQ(out.front().code(at + 2), 77u);
+    }
+    EXPECT_EQ(found, 1u);
   }
-  EXPECT_EQ(server.codec.counts().refused, 4096u + 2 + 1);
+}
+
+TEST(H2Server, RefusedStreamsWithoutEndEndTheConnection) {
+  for (const std::string& knows_the_limit : {std::string(), frame(kSettings, 1, 0, "")}) {
+    Server server({.max_concurrent_streams = 2});
+    server.receive(hello());
+    server.flush();
+    server.receive(knows_the_limit + request(1) + request(3));
+    uint32_t id = 5;
+    for (; !server.codec.failed() && id < 40000; id += 2) {
+      server.receive(request(id));
+      server.flush();
+    }
+    // As many again as were taken.
+    EXPECT_EQ(server.codec.counts().refused, 4096u + 2 + 2 + 1);
+    EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
+  }
+}
+
+TEST(H2Server, RefusedStreamsThatAreNotReadEndTheConnection) {
+  Server server({.max_concurrent_streams = 2});
+  server.receive(hello() + frame(kSettings, 1, 0, ""));
+  for (uint32_t id = 1; !server.codec.failed() && id < 40000; id += 2) server.receive(request(id));
+  EXPECT_LE(server.codec.counts().refused, 1001u);
   EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
 }
 
