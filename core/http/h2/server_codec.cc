@@ -71,11 +71,17 @@ ServerCodec::ServerCodec(Events& events, BlockPool& pool, const Options& options
 void ServerCodec::begin_section(int32_t id, Stream* stream) {
   host_ = {};
   if (stream != nullptr) {
-    stream->fields_ = &events_.begin_trailers(*stream);
+    if (fields_hold_too_much()) {
+      ++counts_.header_overflows;
+      give_up(*stream, Error::kTooManyHeaders);
+    } else {
+      stream->fields_ = &events_.begin_trailers(*stream);
+    }
     return;
   }
   HeaderMap* fields = nullptr;
-  if (open_streams() < options_.max_concurrent_streams) stream = events_.begin_request(fields);
+  if (open_streams() < options_.max_concurrent_streams && !fields_hold_too_much())
+    stream = events_.begin_request(fields);
   if (stream == nullptr) {
     refuse(id);
     return;

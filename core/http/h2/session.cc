@@ -157,6 +157,7 @@ void Session::detach(Stream& stream) {
   }
   held_ -= stream.held_;
   stream.held_ = 0;
+  held_fields_ -= std::exchange(stream.held_fields_, 0);
   granted_ -= stream.granted_;
   stream.granted_ = 0;
   give_back_withheld();

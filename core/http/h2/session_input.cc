@@ -18,6 +18,7 @@ constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
 // What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
 constexpr uint32_t kStrayFrame = 256;
 constexpr uint64_t kLeastHeld = 1024 * 1024;
+constexpr uint64_t kMostFields = 16 * 1024 * 1024;  // bytes: 16 KiB for each of 1024 streams
 constexpr uint32_t kSmallestWindow = 1024;
 constexpr uint32_t kGrantBehind = 256 * 1024;
 constexpr uint32_t kGranted = 1024 * 1024;
@@ -192,6 +193,19 @@ bool Session::count_field(void* name, void* value) {
   return false;
 }
 
+// Of what a stream may hold by itself, so much that trailers have room beside their head in any case.
+bool Session::fields_hold_too_much() const {
+  return held_fields_ >= std::max<uint64_t>(kMostFields, uint64_t{2} * options_.max_head_bytes);
+}
+
+// What was beyond the limits is not in the map.
+void Session::count_held_fields(Stream& stream) {
+  const uint32_t bytes = std::min(section_bytes_, options_.max_head_bytes) +
+                         kFieldOverhead * std::min(section_count_, options_.max_header_count);
+  stream.held_fields_ += bytes;
+  held_fields_ += bytes;
+}
+
 void Session::add_field(Stream& stream, void* name, void* value) {
   if (!count_field(name, value)) return;
   auto* name_buffer = static_cast<nghttp2_rcbuf*>(name);
@@ -245,6 +259,7 @@ void Session::take_frame(const void* raw) {
       stream->wire_.received += bytes;
       stream->wire_.heads_received += bytes;
       stream->wire_.fields_received += section_bytes_;
+      count_held_fields(*stream);
       const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (end) stream->end_received_ = true;
       end_section(*stream, end);

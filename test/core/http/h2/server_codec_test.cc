@@ -782,6 +782,47 @@ TEST(H2Server, RefusedStreamsThatAreNotReadEndTheConnection) {
   EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
 }
 
+TEST(H2Server, WhatHeadsAndTrailersHoldIsBounded) {
+  constexpr size_t kSize = 3900;
+  const std::string again(14, '\xbe');
+  for (const bool trailers : {false, true}) {
+    Server server;
+    server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1, get_block() + long_field("x", kSize)));
+    server.flush();
+    // Of a few KiB each: all that there may be at a time.
+    uint32_t id = 3;
+    for (; id < 2 * 1024; id += 2)
+      server.receive(frame(kHeaders, kEndHeaders, id, get_block() + std::string(2, '\xbe')));
+    EXPECT_EQ(server.codec.counts().refused, 0u);
+    EXPECT_EQ(server.codec.open_streams(), 1024u);
+    while (server.codec.open_streams() > 0)
+      server.codec.reset(server.stream(1024 - server.codec.open_streams()), ErrorCode::kNoError);
+    server.flush();
+    server.streams.clear();
+    server.log.clear();
+    // Of 55 KB each, in heads, or in trailers of requests that are there.
+    const uint32_t first = id;
+    for (int i = 0; i < 400; ++i, id += 2)
+      server.receive(frame(kHeaders, kEndHeaders, id, get_block() + (trailers ? "" : again)));
+    for (uint32_t at = first; trailers && at < id; at += 2)
+      server.receive(frame(kHeaders, kEndStream | kEndHeaders, at, again));
+    server.flush();
+    EXPECT_FALSE(server.codec.failed()) << server.log.substr(0, 200);
+    EXPECT_NEAR(server.codec.open_streams(), 16.0 * 1024 * 1024 / (14 * (kSize + 1)), 10);
+    if (trailers) {
+      EXPECT_EQ(server.codec.counts().header_overflows, 400 - server.codec.open_streams());
+      EXPECT_NE(server.log.find("peer_error ENHANCE_YOUR_CALM http2.too_many_headers"), std::string::npos);
+      continue;
+    }
+    EXPECT_EQ(server.codec.counts().refused, 400 - server.codec.open_streams());
+    // One goes, and the next one has its place.
+    server.codec.reset(server.stream(), ErrorCode::kNoError);
+    const uint32_t before = server.codec.counts().refused;
+    for (int i = 0; i < 2; ++i, id += 2) server.receive(frame(kHeaders, kEndHeaders, id, get_block() + again));
+    EXPECT_EQ(server.codec.counts().refused, before + 1);
+  }
+}
+
 TEST(H2Server, WrongPrefacesAndFramesFail) {
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), std::string(kPrefaceStart) + "XX\r\n\r\n",
