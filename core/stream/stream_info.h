@@ -144,8 +144,9 @@ struct StreamInfo {
   MonoTime end{};
   MonoTime downstream_handshake_end{};
   Protocol protocol = Protocol::kNone;
-  uint16_t response_code = 0;  // 0: none was sent
-  bool health_check = false;   // a health checker's request, as a filter found out
+  uint16_t response_code = 0;     // 0: none was sent
+  bool health_check : 1 = false;  // a health checker's request, as a filter found out
+  bool grpc_web : 1 = false;      // its client speaks gRPC-web, whatever a filter has made of the request
   ResponseFlags flags;
   std::string_view details;             // "via_upstream", "route_not_found", ...
   std::string_view connection_details;  // connection termination details

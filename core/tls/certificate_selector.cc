@@ -1,5 +1,6 @@
 #include "core/tls/certificate_selector.h"
 
+#include <openssl/aead.h>
 #include <openssl/bytestring.h>
 #include <openssl/nid.h>
 
@@ -27,6 +28,11 @@ constexpr uint16_t kAlgorithms[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256,
                                     SSL_SIGN_RSA_PKCS1_SHA384,
                                     SSL_SIGN_RSA_PKCS1_SHA512};
 
+// Cipher suites of TLS 1.3.
+constexpr uint16_t kAes128 = TLS1_CK_AES_128_GCM_SHA256 & 0xffff;
+constexpr uint16_t kAes256 = TLS1_CK_AES_256_GCM_SHA384 & 0xffff;
+constexpr uint16_t kChaCha20 = TLS1_CK_CHACHA20_POLY1305_SHA256 & 0xffff;
+
 bool extension(const SSL_CLIENT_HELLO& hello, uint16_t type, CBS& contents) {
   const uint8_t* data = nullptr;
   size_t size = 0;
@@ -49,6 +55,23 @@ bool offers_tls13(const SSL_CLIENT_HELLO& hello) {
     return false;
   each_number(list, [&](uint16_t version) { offers |= version == TLS1_3_VERSION; });
   return offers;
+}
+
+// With TLS 1.3 the library takes the first suite of the client's, and where AES has no instructions any with ChaCha20
+// before others; nothing of it can be turned off.
+bool would_get_chacha20(const SSL_CLIENT_HELLO& hello) {
+  CBS list;
+  CBS_init(&list, hello.cipher_suites, hello.cipher_suites_len);
+  bool first = true;
+  bool chacha20 = false;
+  each_number(list, [&](uint16_t value) {
+    if (value == kChaCha20)
+      chacha20 |= first || EVP_has_aes_hardware() == 0;
+    else if (value != kAes128 && value != kAes256)
+      return;
+    first = false;
+  });
+  return chacha20;
 }
 
 bool is_in(const std::vector<uint16_t>& numbers, uint16_t number) {
@@ -77,8 +100,13 @@ bool ClientAbilities::asks_for_staple(const SSL_CLIENT_HELLO& hello) {
   return extension(hello, TLSEXT_TYPE_status_request, contents);
 }
 
+bool ServerAbilities::takes_tls13(const SSL_CLIENT_HELLO& hello) const {
+  return tls13 && offers_tls13(hello) && !(aes_only && would_get_chacha20(hello));
+}
+
 ServerAbilities ServerAbilities::of(const Parameters& parameters, const SSL_CTX* context) {
   ServerAbilities server;
+  server.aes_only = parameters.aes_only;
   server.tls13 = parameters.maximum == Version::kAuto || parameters.maximum == Version::kTls13;
   for (const SSL_CIPHER* cipher : SSL_CTX_get_ciphers(context))
     server.cipher_suites.push_back(SSL_CIPHER_get_protocol_id(cipher));
@@ -98,7 +126,7 @@ ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, const ServerA
   ClientAbilities client;
   CBS contents, list;
   client.wants_ocsp = asks_for_staple(hello);
-  const bool tls13 = server.tls13 && offers_tls13(hello);
+  const bool tls13 = server.takes_tls13(hello);
   unsigned by_signature = 0;
   if (!extension(hello, TLSEXT_TYPE_signature_algorithms, contents)) {
     // Before TLS 1.2: SHA-1 with either (RFC 5246 section 7.4.1.4.1).

@@ -20,7 +20,10 @@ namespace weir::tls {
 struct ServerAbilities {
   // `context`: to which `parameters` were applied.
   static ServerAbilities of(const Parameters& parameters, const SSL_CTX* context);
+  // Of both: they would speak it.
+  bool takes_tls13(const SSL_CLIENT_HELLO& hello) const;
   bool tls13 = true;
+  bool aes_only = false;
   std::vector<uint16_t> cipher_suites;         // up to TLS 1.2
   std::vector<uint16_t> signature_algorithms;  // empty: all
 };

@@ -37,6 +37,7 @@ Status ContextBase::make(const Parameters& parameters) {
   context.reset(SSL_CTX_new(TLS_with_buffers_method()));
   if (context == nullptr) return unavailable("no TLS context: " + take_reason());
   WEIR_RETURN_IF_ERROR(apply(parameters, context.get()));
+  aes_only = parameters.aes_only;
   SSL_CTX_set_ex_data(context.get(), context_index(), this);
   SSL_CTX_set0_buffer_pool(context.get(), buffer_pool());
   // What was not written may stand elsewhere the next time.

@@ -21,6 +21,7 @@ struct ContextBase {
   std::shared_ptr<const Verifier> verifier;
   std::shared_ptr<const KeyLog> key_log;
   std::shared_ptr<const Stats> stats;
+  bool aes_only = false;
 
   // Makes the context, with what both sides want of it; the callbacks find `this` by of(). [main]
   Status make(const Parameters& parameters);

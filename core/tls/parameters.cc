@@ -57,6 +57,18 @@ Status apply_list(std::string_view field, const std::vector<std::string>& list, 
 
 }  // namespace
 
+Parameters fips_202205() {
+  return {.minimum = Version::kTls12,
+          .maximum = Version::kTls13,
+          .cipher_suites = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
+                            "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"},
+          .ecdh_curves = {"P-256", "P-384"},
+          .signature_algorithms = {"rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "ecdsa_secp256r1_sha256",
+                                   "ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384",
+                                   "rsa_pss_rsae_sha512"},
+          .aes_only = true};
+}
+
 Status apply(const Parameters& parameters, ssl_ctx_st* context) {
   const uint16_t minimum = number_of(parameters.minimum, Version::kTls12);
   const uint16_t maximum = number_of(parameters.maximum, Version::kTls13);

@@ -21,7 +21,11 @@ struct Parameters {
   std::vector<std::string> cipher_suites = {};
   std::vector<std::string> ecdh_curves = {};           // "X25519", "P-256", "P-384", "P-521"; empty: the first two
   std::vector<std::string> signature_algorithms = {};  // "ecdsa_secp256r1_sha256"; empty: the library's
+  bool aes_only = false;                               // no ChaCha20 with TLS 1.3 either: see Transport
 };
+
+// What NIST SP 800-52r2 allows, as of May 2022.
+Parameters fips_202205();
 
 // [main] Errors begin with the field at fault and name each element that is none: "cipher_suites: \"RC4-MD5\" is not
 // ...".

@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/nid.h>
 #include <openssl/stack.h>
 
 #include <algorithm>
@@ -50,6 +51,12 @@ int bio_write(BIO* bio, const char* from, int size) {
 }
 
 long bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+// A client of the library offers it with TLS 1.3 whatever it is told.
+bool uses_chacha20(const SSL* ssl) {
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
+  return cipher != nullptr && SSL_CIPHER_get_cipher_nid(cipher) == NID_chacha20_poly1305;
+}
 
 // Of a name in the handshake: RFC 6066 section 3 has no addresses.
 bool is_host_name(const std::string& name) { return !name.empty() && !net::Address::from_ip(name, 0).ok(); }
@@ -130,6 +137,12 @@ net::Transport::Step Transport::handshake() {
   if (waits()) return Step::kLater;  // the library would read everything again
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
+  if (result == 1 && context_->aes_only && uses_chacha20(ssl_.get())) {
+    SSL_send_fatal_alert(ssl_.get(), SSL_AD_HANDSHAKE_FAILURE);
+    OPENSSL_PUT_ERROR(SSL, SSL_R_WRONG_CIPHER_RETURNED);
+    fail(-1);
+    return Step::kFailed;
+  }
   if (result == 1) {
     done_ = true;
     // The ends of a tunnel speak what they agreed on; of what weir speaks itself its connection knows.
@@ -170,6 +183,8 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
       OPENSSL_PUT_ERROR(SSL, SSL_R_MISSING_EXTENSION);
       return ssl_select_cert_error;
     }
+    // Whoever would get ChaCha20 gets TLS 1.2.
+    if (impl.aes_only && !impl.abilities.takes_tls13(hello)) SSL_set_max_proto_version(ssl, TLS1_2_VERSION);
     if (!impl.selector->trivial()) {
       const ClientAbilities client = ClientAbilities::of(hello, impl.abilities);
       if (client.wants_ocsp) stats.ocsp_staple_requests.inc();

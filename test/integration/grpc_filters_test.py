@@ -29,19 +29,22 @@ class GrpcFiltersTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.service = Service()
         cls.server, port = start_server(cls.sandbox, cls.service)
-        cls.ports = {name: cls.sandbox.free_port() for name in ("listed", "all", "one", "bridge", "upgrade")}
+        cls.ports = {name: cls.sandbox.free_port() for name in ("listed", "all", "one", "bridge", "upgrade", "web_bridge", "bridge_web")}
         cls.log = cls.sandbox.path("access.log")
+        web = {"name": "envoy.filters.http.grpc_web", "typed_config": {"@type": TYPE + "grpc_web.v3.GrpcWeb"}}
         filters = {
-            "listed": stats_filter(emit_filter_state=True, individual_method_stats_allowlist={
-                "services": [{"name": SERVICE, "method_names": ["Unary", "Count"]}]}),
-            "all": stats_filter(stats_for_all_methods=True, replace_dots_in_grpc_service_name=True),
-            "one": stats_filter(enable_upstream_stats=True),
-            "bridge": bridge(),
-            "upgrade": bridge(upgrade_protobuf_to_grpc=True, ignore_query_parameters=True)}
+            "listed": [stats_filter(emit_filter_state=True, individual_method_stats_allowlist={
+                "services": [{"name": SERVICE, "method_names": ["Unary", "Count"]}]})],
+            "all": [stats_filter(stats_for_all_methods=True, replace_dots_in_grpc_service_name=True)],
+            "one": [stats_filter(enable_upstream_stats=True)],
+            "bridge": [bridge()],
+            "upgrade": [bridge(upgrade_protobuf_to_grpc=True, ignore_query_parameters=True)],
+            "web_bridge": [web, bridge()],
+            "bridge_web": [bridge(), web]}
         # A cluster each, so that they count apart.
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
             cls.ports[name], [route({"prefix": "/nobody."}, "nobody"), route({"prefix": "/"}, name, {"timeout": "0s"})], name=name,
-            http_filters=[one], stat_prefix=name, access_log=[file_access_log(cls.log, LINE)]) for name, one in filters.items()], [
+            http_filters=chain, stat_prefix=name, access_log=[file_access_log(cls.log, LINE)]) for name, chain in filters.items()], [
                 *(cluster(name, port, **HTTP2) for name in filters), cluster("nobody", cls.sandbox.free_port(), **HTTP2)]), concurrency=2)
 
     def channel(self, name: str) -> Any:
@@ -135,6 +138,18 @@ class GrpcFiltersTest(WeirTestCase):
         wait_until(lambda: self.counted("bridge").get(SERVICE + ".Count.success") == 1, "it counts")
         counts = self.counted("bridge")
         self.assertEqual([counts[SERVICE + name] for name in (".Unary.success", ".Unary.total", ".Fail.failure", ".Fail.9")], [3, 3, 1, 1])
+
+    def test_calls_of_grpc_web_pass_the_bridge(self) -> None:
+        for name in ("web_bridge", "bridge_web"):
+            response = self.post(name, "/%s/Unary" % SERVICE, frame(b"m"), "application/grpc-web+proto")
+            self.assertEqual((response.status, response.header("content-type")), (200, "application/grpc-web+proto"))
+            self.assertTrue(response.body.startswith(frame(b"m") + b"\x80"), response.body)
+            self.assertIn(b"grpc-status: 0\r\n", response.body)
+            response = self.post(name, "/%s/Fail" % SERVICE, frame(b""), "application/grpc-web+proto")
+            self.assertEqual((response.status, response.header("grpc-status")), (200, "9"))
+            # The others are the bridge's.
+            response = self.post(name, "/%s/Unary" % SERVICE, frame(b"m"))
+            self.assertEqual((response.status, response.header("grpc-status"), response.body), (200, "0", frame(b"m")))
 
     def test_an_answer_that_is_too_long(self) -> None:
         response = self.post("bridge", "/%s/Unary" % SERVICE, frame(b"x" * (2 << 20)))

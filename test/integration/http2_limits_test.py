@@ -28,12 +28,14 @@ class Http2LimitsTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
+        cls.busy = ScriptedUpstream(cls.sandbox, cls.say_nothing)
         cls.large = ScriptedUpstream(cls.sandbox, cls.say_much)
         cls.log = cls.sandbox.path("access.log")
         cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most")}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
+                                                   route({"prefix": "/busy"}, "busy"),
                                                    route({"prefix": "/large"}, "large"), route({"prefix": "/"}, "echo")], name=name,
                                  access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
                                                                       "%RESPONSE_CODE_DETAILS%\n")],
@@ -47,7 +49,10 @@ class Http2LimitsTest(WeirTestCase):
             listener("large", max_request_headers_kb=1024),
             listener("impatient", request_headers_timeout="0.3s"),
             listener("most", stream_idle_timeout="0s", common_http_protocol_options={"max_stream_duration": "0.4s"})],
-            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port), cluster("large", cls.large.port)]), concurrency=1)
+            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port), cluster("large", cls.large.port),
+             # What comes behind the first request waits.
+             cluster("busy", cls.busy.port, circuit_breakers={"thresholds": [{"max_connections": 1, "max_pending_requests": 2000}]})]),
+            concurrency=1)
 
     @staticmethod
     def say_much(connection: ServerConnection) -> None:
@@ -166,15 +171,59 @@ class Http2LimitsTest(WeirTestCase):
                 self.assertTrue(data, out)
                 out += data
             self.weir.wait_stat_is("http2.streams_active", 3)
-            # Now it has, and does it again.
-            sock.sendall(frame(SETTINGS, ACK, 0) + heads[8])
-            while data := sock.recv(1 << 16):
+            # Now it has, and does it again: that stream is refused, and the connection goes on.
+            sock.sendall(frame(SETTINGS, ACK, 0) + heads[8] + frame(PING, 0, 0, b"12345678"))
+            out = b""
+            while frame(PING, ACK, 0, b"12345678") not in out or frame(RST_STREAM, 0, 17, b"\0\0\0\7") not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, out)
                 out += data
-            self.assertEqual(self.goaway(out), PROTOCOL_ERROR)
-        self.weir.wait_stat_is("http2.stream_refused_errors", before + 5)
+            self.weir.wait_stat_is("http2.stream_refused_errors", before + 6)
+            self.assertEqual(self.weir.stat("http2.streams_active"), 3)
         self.weir.wait_stat_is("http2.streams_active", 0)
         self.check("small", "http2.outbound_control_flood",
                    b"".join(frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, b"\x82\x86\x41\x01a\x44\x07/silent") for i in range(3000)))
+
+    def held(self, heads: int, trailers: int) -> tuple[int, int, float]:
+        """1024 requests that wait, with so many fields of 3.9 KB in their heads and trailers: how many were refused as streams and
+        for their trailers, and what all that took, in MiB."""
+        encoder = Encoder()
+        field = [("x-large", "v" * 3900)]  # in the table: a byte from the second one on
+        names = ("http2.stream_refused_errors", "http2.header_overflow", "http2.tx_reset")
+        before = [self.weir.stat(name) for name in names]
+        self.weir.process.reset_peak()
+        memory = self.weir.process.resident_kib()
+        with socket.create_connection(("127.0.0.1", self.ports["default"]), timeout=10) as sock:
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0))
+            for stream in range(1, 2048, 2):
+                block = bytes(encoder.encode([(":method", "POST"), *GET[1:3], (":path", "/busy"), *field * heads]))
+                sock.sendall(frame(HEADERS, END_HEADERS, stream, block))
+            for stream in range(1, 2048, 2) if trailers else ():
+                sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream, bytes(encoder.encode(field * trailers))))
+            sock.sendall(frame(PING, 0, 0, b"lastping"))
+            out = b""
+            while frame(PING, ACK, 0, b"lastping") not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, out)
+                out += data
+            grown = self.weir.process.resident_kib("VmHWM") - memory
+            refused, without_room, resets = (self.weir.stat(name) - count for name, count in zip(names, before))
+            self.assertEqual(resets, refused + without_room)
+        self.weir.wait_stat_is("http2.streams_active", 0)
+        return refused, without_room, grown / 1024
+
+    def test_heads_and_trailers_that_wait(self) -> None:
+        self.assertEqual(self.held(2, 1)[:2], (0, 0))
+        refused, without_room, grown = self.held(14, 0)
+        self.assertGreater(refused, 700)
+        self.assertEqual(without_room, 0)
+        if not sanitized():
+            self.assertLess(grown, 32)
+        refused, without_room, grown = self.held(0, 14)
+        self.assertEqual(refused, 0)
+        self.assertGreater(without_room, 700)
+        if not sanitized():
+            self.assertLess(grown, 32)
 
     def test_heads_in_too_many_pieces(self) -> None:
         head = block(("x-long", "y" * 3000))

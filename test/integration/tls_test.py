@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -30,7 +31,7 @@ class TerminationTest(WeirTestCase):
         cls.other = cls.ca.issue("other.example")
         cls.echo = EchoUpstream(cls.sandbox)
         cls.log = cls.sandbox.path("access.log")
-        names = ("main", "old", "strict", "two", "sni", "tcp", "slow", "plain")
+        names = ("main", "old", "strict", "fips", "two", "sni", "tcp", "slow", "plain")
         cls.ports = {name: cls.sandbox.free_port() for name in names}
         line = "%REQ(:PATH)% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME% %FILTER_CHAIN_NAME% " \
                "%DOWNSTREAM_LOCAL_SUBJECT% %DOWNSTREAM_TLS_GROUP%\n"
@@ -56,6 +57,10 @@ class TerminationTest(WeirTestCase):
                 "tls_maximum_protocol_version": "TLSv1_2", "cipher_suites": ["ECDHE-RSA-AES256-GCM-SHA384"],
                 "ecdh_curves": ["P-384"]}})),
             over_tls(http("strict"), server_tls(cls.ec, common={"tls_params": {"tls_minimum_protocol_version": "TLSv1_3"}})),
+            # The policy goes before the rest.
+            over_tls(http("fips"), server_tls(cls.ec, cls.rsa, common={"tls_params": {
+                "compliance_policies": ["FIPS_202205"], "tls_minimum_protocol_version": "TLSv1_0", "ecdh_curves": ["X25519", "P-256"],
+                "cipher_suites": ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-CHACHA20-POLY1305"]}})),
             # Names choose among the certificates of one context, without an inspector.
             over_tls(http("two"), server_tls(cls.other, cls.b)),
             over_tls(http("sni"), server_tls(cls.ec, require_sni=True)),
@@ -132,6 +137,30 @@ class TerminationTest(WeirTestCase):
             self.connect("strict", version=V12)
         for old in ("-tls1", "-tls1_1"):
             self.assertIn("alert", openssl(self.ports["main"], old, "-cipher", "DEFAULT:@SECLEVEL=0", "-servername", "a.example"))
+
+    # field: TlsParameters.compliance_policies
+    def test_fips(self) -> None:
+        def meets(*arguments: str) -> Optional[tuple[str, str]]:
+            shown = openssl(self.ports["fips"], "-CAfile", self.ca.path, "-verify_return_error", *arguments)
+            met = re.search(r"New, (TLSv1\.[23]), Cipher is (\S+)", shown)
+            self.assertTrue(met or "alert" in shown, shown)
+            return (met[1], met[2]) if met else None
+
+        self.assertEqual(meets(), ("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
+        chacha, aes = "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"
+        self.assertEqual(meets("-tls1_3", "-ciphersuites", "%s:%s" % (aes, chacha)), ("TLSv1.3", aes))
+        # The library would take the client's first.
+        self.assertEqual(meets("-ciphersuites", "%s:%s" % (chacha, aes), "-cipher", "ECDHE+CHACHA20:ECDHE-RSA-AES128-GCM-SHA256"),
+                         ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256"))
+        self.assertIsNone(meets("-tls1_3", "-ciphersuites", chacha))
+        for cipher in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"):
+            self.assertEqual(meets("-tls1_2", "-cipher", cipher), ("TLSv1.2", cipher))
+        for cipher in ("ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-CHACHA20-POLY1305", "AES128-GCM-SHA256"):
+            self.assertIsNone(meets("-tls1_2", "-cipher", cipher))
+        for version in ("-tls1_2", "-tls1_3"):
+            self.assertIsNone(meets(version, "-groups", "X25519:P-521"))
+            self.assertIsNotNone(meets(version, "-groups", "X25519:P-384"))
+        self.assertIsNone(meets("-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"))
 
     def test_require_sni(self) -> None:
         self.assertEqual(self.served(listener="sni"), self.ec.der)

@@ -28,6 +28,7 @@ class UpstreamTlsTest(WeirTestCase):
         cls.echo = TlsEchoUpstream(cls.sandbox, "echo", server_context(cls.server, alpn=["http/1.1"]))
         cls.second = TlsEchoUpstream(cls.sandbox, "second", server_context(cls.server))
         cls.bad = TlsEchoUpstream(cls.sandbox, "bad", server_context(cls.foreign))
+        cls.chacha = Nginx(cls.sandbox, "chacha", tls=cls.server, more="ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256;")
         cls.plain = EchoUpstream(cls.sandbox, "plain")
         cls.old = TlsEchoUpstream(cls.sandbox, "old", server_context(cls.server, version=ssl.TLSVersion.TLSv1_2))
         cls.wants = TlsEchoUpstream(cls.sandbox, "wants", server_context(cls.server, clients=cls.ca))
@@ -61,6 +62,9 @@ class UpstreamTlsTest(WeirTestCase):
         add("cut", cls.cut, client_tls(common=trust))
         add("dead", cls.sandbox.free_port(), client_tls())
         add("sessions", cls.old, client_tls(common=trust), max_requests_per_connection=1)
+        for name, server in (("fips", cls.second), ("fips_chacha", cls.chacha)):
+            add(name, server, client_tls(common={**trust, "tls_params": {"compliance_policies": ["FIPS_202205"]}}))
+        add("chacha", cls.chacha, client_tls(common=trust))
         add("no_sessions", cls.second, client_tls(common={**trust, "tls_params": {"tls_maximum_protocol_version": "TLSv1_2"}},
                                                   max_session_keys=0), max_requests_per_connection=1)
         matched = cluster("matched", cls.echo.port, cls.plain.port, transport_socket_matches=[
@@ -100,6 +104,15 @@ class UpstreamTlsTest(WeirTestCase):
         before = len(server.server_names)
         self.assertEqual(self.get(name, **arguments).status, 200)
         return server.server_names[before:]
+
+    # field: TlsParameters.compliance_policies
+    def test_fips(self) -> None:
+        self.assertEqual(self.get("fips").status, 200)
+        self.assertEqual(self.line("/fips/x|")[2], "TLSv1.3")
+        self.assertEqual(self.get("chacha").status, 200)
+        self.assertEqual(self.get("fips_chacha").status, 503)
+        self.assertIn("WRONG_CIPHER_RETURNED", self.line("/fips_chacha/x|")[8])
+        self.assertEqual(self.weir.stat("cluster.fips_chacha.ssl.handshake"), 0)
 
     # field: Cluster.transport_socket, UpstreamTlsContext.common_tls_context, CommonTlsContext.validation_context
     def test_mutual(self) -> None:

@@ -37,7 +37,6 @@ std::string_view error_code_name(ErrorCode code);
   X(FlowControl, flow_control_violated, FlowControlError, "5.2: more bytes than the window had room for")            \
   X(Compression, invalid_header_block, CompressionError, "4.3: a header block that cannot be decoded")               \
   X(StreamIsClosed, stream_closed, StreamClosed, "5.1: a frame on a stream that has ended")                          \
-  X(TooManyStreams, too_many_streams, RefusedStream, "5.1.2: more streams at a time than SETTINGS said")             \
   X(TooManyInformational, too_many_informational, Cancel, "9110 15.2: more 1xx heads than a peer can mean")          \
   X(TooManyHeaders, too_many_headers, EnhanceYourCalm, "a header block that goes on far beyond the limit")           \
   X(EmptyFrames, inbound_empty_frames_flood, EnhanceYourCalm, "frames in a row that bring nothing")                  \

@@ -71,13 +71,19 @@ ServerCodec::ServerCodec(Events& events, BlockPool& pool, const Options& options
 void ServerCodec::begin_section(int32_t id, Stream* stream) {
   host_ = {};
   if (stream != nullptr) {
-    stream->fields_ = &events_.begin_trailers(*stream);
+    if (fields_hold_too_much()) {
+      ++counts_.header_overflows;
+      give_up(*stream, Error::kTooManyHeaders);
+    } else {
+      stream->fields_ = &events_.begin_trailers(*stream);
+    }
     return;
   }
   HeaderMap* fields = nullptr;
-  stream = events_.begin_request(fields);
+  if (open_streams() < options_.max_concurrent_streams && !fields_hold_too_much())
+    stream = events_.begin_request(fields);
   if (stream == nullptr) {
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    refuse(id);
     return;
   }
   attach(*stream, id);

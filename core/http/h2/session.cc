@@ -16,11 +16,13 @@ namespace weir::http::h2 {
 namespace {
 
 constexpr size_t kGoawayBytes = 17;
+constexpr uint64_t kMostRefused = 4096;  // streams, beside as many as were not
 // Of a connection so many streams' worth of unsent bytes may wait, and of heads; then no writer goes on beyond a little
 // of its own.
 constexpr uint64_t kFullStreams = 8;
 constexpr size_t kLittleUnsent = 16 * 1024;
-constexpr uint32_t kPrefaceBytes = 24;  // RFC 9113 3.4
+constexpr uint32_t kPrefaceBytes = 24;                     // RFC 9113 3.4
+constexpr size_t kFirstSettingAt = kFrameHeaderBytes + 2;  // its value, behind the identifier
 // Pieces of a head: so many, and of a large one so many as are not smaller than this.
 constexpr size_t kMaxContinuations = 32;
 constexpr size_t kSmallPiece = 2048;
@@ -54,16 +56,17 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
     payload_left_ = kPrefaceBytes;
     WEIR_CHECK(nghttp2_session_server_new3(&session_, Callbacks::all(), this, raw, memory()) == 0);
   } else {
+    settings_written_ = true;  // as the library has them
     nghttp2_option_set_max_reserved_remote_streams(raw, 0);
     WEIR_CHECK(nghttp2_session_client_new3(&session_, Callbacks::all(), this, raw, memory()) == 0);
   }
   nghttp2_settings_entry settings[6];
   size_t count = 0;
   auto set = [&](int32_t id, uint32_t value) { settings[count++] = {id, value}; };
+  if (server) set(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, INT32_MAX);  // first: write_settings()
   if (options.hpack_table_size != NGHTTP2_DEFAULT_HEADER_TABLE_SIZE)
     set(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options.hpack_table_size);
   if (server) {
-    set(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
     if (options.allow_connect) set(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
     set(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1);
   } else {
@@ -154,6 +157,7 @@ void Session::detach(Stream& stream) {
   }
   held_ -= stream.held_;
   stream.held_ = 0;
+  held_fields_ -= std::exchange(stream.held_fields_, 0);
   granted_ -= stream.granted_;
   stream.granted_ = 0;
   give_back_withheld();
@@ -167,6 +171,12 @@ void Session::detach(Stream& stream) {
 void Session::close(Stream& stream, const StreamEnd& end) {
   detach(stream);
   if (!stopped_) on_closed(stream, end);
+}
+
+void Session::refuse(int32_t id) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+  if (++counts_.refused > kMostRefused + options_.max_concurrent_streams + counts_.streams) fail(Error::kControlFrames);
+  on_want_flush();
 }
 
 void Session::reset(Stream& stream, ErrorCode code) {
@@ -352,6 +362,19 @@ void Session::write(const void* bytes, size_t size) {
   }
 }
 
+// Once its SETTINGS are acknowledged, the library ends the connection for a stream beyond their limit; such a stream
+// alone is to be refused (RFC 9113 5.1.2). So it knows of no limit, and the peer is told of the one that
+// ServerCodec::begin_section() holds to.
+void Session::write_settings(const uint8_t* frame, size_t size) {
+  WEIR_ASSERT(frame[3] == NGHTTP2_SETTINGS && size >= kFirstSettingAt + sizeof(uint32_t));
+  uint8_t limit[sizeof(uint32_t)];
+  put32(limit, options_.max_concurrent_streams);
+  write(frame, kFirstSettingAt);
+  write(limit, sizeof(limit));
+  write(frame + kFirstSettingAt + sizeof(limit), size - kFirstSettingAt - sizeof(limit));
+  settings_written_ = true;
+}
+
 void Session::write_goaway() {
   if (goaway_written_) return;
   goaway_written_ = true;
@@ -383,7 +406,10 @@ bool Session::flush(Slices& out, size_t most) {
       more = out.size() >= most;
       break;
     }
-    write(bytes, static_cast<size_t>(size));
+    if (settings_written_) [[likely]]
+      write(bytes, static_cast<size_t>(size));
+    else
+      write_settings(bytes, static_cast<size_t>(size));
   }
   if (failed_here_) write_goaway();
   write_block_ = BlockRef();

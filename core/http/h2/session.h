@@ -121,12 +121,17 @@ class Session {
   // Fields for a head, in room that is used again.
   class FieldList;
 
+  // A stream that is not attached. Whoever goes on with more than are taken does not mean to be served: it loses the
+  // connection.
+  void refuse(int32_t id);
   void attach(Stream& stream, int32_t id);
   // Drops what is known of it. RST_STREAM is not sent.
   void detach(Stream& stream);
   bool submit_head(Stream& stream, const FieldList& fields, bool end);
   bool submit_informational(Stream& stream, const FieldList& fields);
   bool section_too_large() const { return section_too_large_; }
+  // The fields of all streams hold so much that no further section is to be taken.
+  bool fields_hold_too_much() const;
   // Prepares to count what is sent against the content-length of `map`. False: that is none.
   [[nodiscard]] static bool read_length(Stream& stream, const HeaderMap& map);
 
@@ -154,6 +159,7 @@ class Session {
   bool has_ended(int32_t id) const;
   bool count_field(void* name, void* value);  // the library's buffers
   void add_field(Stream& stream, void* name, void* value);
+  void count_held_fields(Stream& stream);  // of a section that has ended
   void take_frame(const void* frame);
   void frame_sent(const void* frame);
   void take_chunk(int32_t id, const uint8_t* data, size_t length);
@@ -185,6 +191,7 @@ class Session {
   Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
   void write(const void* bytes, size_t size);
+  void write_settings(const uint8_t* frame, size_t size);
   void write_goaway();
 
   const Role role_;
@@ -193,6 +200,7 @@ class Session {
   bool stopped_ = false;
   bool failure_reported_ = false;
   bool failed_here_ = false;  // and not by the library, which would send GOAWAY itself
+  bool settings_written_ = false;
   bool goaway_written_ = false;
   bool terminated_ = false;  // shut_down() was called
   bool section_too_large_ = false;
@@ -220,6 +228,7 @@ class Session {
   std::array<int32_t, 16> last_resets_{};  // the last streams that were reset here, in a ring,
   uint32_t resets_noted_ = 0;              // and how many ever
   int32_t last_reset_forgotten_ = 0;
+  uint64_t held_fields_ = 0;  // bytes of the heads and trailers that attached streams have received
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;

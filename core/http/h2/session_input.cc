@@ -15,10 +15,10 @@ namespace {
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
-constexpr uint64_t kMostRefused = 4096;
 // What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
 constexpr uint32_t kStrayFrame = 256;
 constexpr uint64_t kLeastHeld = 1024 * 1024;
+constexpr uint64_t kMostFields = 16 * 1024 * 1024;  // bytes: 16 KiB for each of 1024 streams
 constexpr uint32_t kSmallestWindow = 1024;
 constexpr uint32_t kGrantBehind = 256 * 1024;
 constexpr uint32_t kGranted = 1024 * 1024;
@@ -43,8 +43,6 @@ Error error_of(int library_error) {
       return Error::kCompression;
     case NGHTTP2_ERR_STREAM_CLOSED:
       return Error::kStreamIsClosed;
-    case NGHTTP2_ERR_REFUSED_STREAM:
-      return Error::kTooManyStreams;
     case NGHTTP2_ERR_NOMEM:
     case NGHTTP2_ERR_CALLBACK_FAILURE:
       return Error::kUnexpected;
@@ -195,6 +193,19 @@ bool Session::count_field(void* name, void* value) {
   return false;
 }
 
+// Of what a stream may hold by itself, so much that trailers have room beside their head in any case.
+bool Session::fields_hold_too_much() const {
+  return held_fields_ >= std::max<uint64_t>(kMostFields, uint64_t{2} * options_.max_head_bytes);
+}
+
+// What was beyond the limits is not in the map.
+void Session::count_held_fields(Stream& stream) {
+  const uint32_t bytes = std::min(section_bytes_, options_.max_head_bytes) +
+                         kFieldOverhead * std::min(section_count_, options_.max_header_count);
+  stream.held_fields_ += bytes;
+  held_fields_ += bytes;
+}
+
 void Session::add_field(Stream& stream, void* name, void* value) {
   if (!count_field(name, value)) return;
   auto* name_buffer = static_cast<nghttp2_rcbuf*>(name);
@@ -248,6 +259,7 @@ void Session::take_frame(const void* raw) {
       stream->wire_.received += bytes;
       stream->wire_.heads_received += bytes;
       stream->wire_.fields_received += section_bytes_;
+      count_held_fields(*stream);
       const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (end) stream->end_received_ = true;
       end_section(*stream, end);
@@ -305,9 +317,6 @@ void Session::invalid_frame(int32_t id, int library_error) {
     ++counts_.messaging_errors;
   else
     seen_error_ = error;  // perhaps of the whole connection
-  // Only before SETTINGS were acknowledged: whoever goes on like that reads no answers.
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM && ++counts_.refused > kMostRefused + options_.max_concurrent_streams)
-    fail(Error::kControlFrames);
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {

@@ -71,6 +71,7 @@ class Stream {
   uint32_t granted_ = 0;                 // beyond such a window, for it is read
   uint32_t queued_head_bytes_ = 0;       // names and values of heads that the library has not written
   uint32_t held_ = 0;                    // bytes received for which the window is not given back: the stream is paused
+  uint32_t held_fields_ = 0;             // bytes of heads and trailers received
   uint64_t length_left_ = 0;             // with counts_length_
   HeaderMap* fields_ = nullptr;          // of the section that is being received; null: they are dropped
   const HeaderMap* trailers_ = nullptr;  // that wait behind the data

@@ -404,7 +404,8 @@ tls::Parameters read_parameters(const pb::TlsParameters& proto, FactoryScope& sc
   to.signature_algorithms = {proto.signature_algorithms().begin(), proto.signature_algorithms().end()};
   FactoryScope at = scope.below("tls_params");
   if (Status checked = tls::check(to); !checked.ok()) report_at(checked, at);
-  return to;
+  // The one policy that there is goes before whatever else is said.
+  return proto.compliance_policies().empty() ? to : tls::fips_202205();
 }
 
 std::vector<std::string> read_protocols(const pb::CommonTlsContext& proto, bool server, FactoryScope& scope) {

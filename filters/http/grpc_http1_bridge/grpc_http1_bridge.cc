@@ -80,7 +80,9 @@ class Filter final : public filter::HttpFilter, private event::Timer {
       return Action::kContinue;
     }
     const stream::Protocol protocol = stream.info().protocol;
-    bridged_ = upgraded_ || protocol == stream::Protocol::kHttp10 || protocol == stream::Protocol::kHttp11;
+    // Clients of gRPC-web get trailers over HTTP/1, too: at the end of the body, by the filter of that name.
+    bridged_ = upgraded_ || (!stream.info().grpc_web &&
+                             (protocol == stream::Protocol::kHttp10 || protocol == stream::Protocol::kHttp11));
     call_.begin(config_.calls, stream, headers.path());
     if (config_.ignore_query) {
       const std::string_view path = headers.path();

@@ -78,7 +78,7 @@ class Filter final : public filter::HttpFilter {
       stream.leave_body_alone();
       return Action::kContinue;
     }
-    web_ = true;
+    web_ = stream.info().grpc_web = true;
     type_ = type;
     text_response_ = wants_text(headers, stream.arena(), web->text);
     call_.begin(config_.calls, stream, headers.path());

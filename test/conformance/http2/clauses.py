@@ -188,6 +188,8 @@ row("9113 5.1.1: a stream below the last one", request(5) + request(3), fails(PR
 row("9113 5.1.1: streams may be left out", request(7), Answer(stream=7))
 row("9113 5.1.2: more streams than allowed", b"".join(post(i) for i in (1, 3, 5, 7)),
     resets(REFUSED_STREAM, PROTOCOL_ERROR, stream=7), listener="few")
+row("9113 5.1.2: more streams than allowed, by a client that has acknowledged the limit", settings(flags=ACK) +
+    b"".join(post(i) for i in (1, 3, 5, 7)), resets(REFUSED_STREAM, PROTOCOL_ERROR, stream=7), listener="few")
 
 # --- 9113 6.1: DATA
 row("9113 6.1: DATA on stream 0", frame(DATA, END_STREAM, 0, b"x"), fails(PROTOCOL_ERROR))

@@ -192,6 +192,30 @@ TEST_F(TlsTest, WhoseCipherSuitesComeFirst) {
   EXPECT_EQ(server->session(SessionFact::kCipher), kSecond);
 }
 
+TEST_F(TlsTest, FipsOnEitherSide) {
+  for (const bool by_server : {true, false}) {
+    server_spec.parameters = by_server ? fips_202205() : Parameters{.ecdh_curves = {"X25519", "P-256"}};
+    client_spec.parameters = by_server ? Parameters{.ecdh_curves = {"X25519", "P-256"}} : fips_202205();
+    rebuild();
+    meet();
+    ASSERT_TRUE(met()) << by_server << server->failure() << client->failure();
+    EXPECT_EQ(server->session(SessionFact::kVersion), "TLSv1.3");
+    EXPECT_EQ(server->session(SessionFact::kGroup), "P-256");
+    EXPECT_EQ(server->session(SessionFact::kCipher), "TLS_AES_128_GCM_SHA256");
+    Parameters& other = by_server ? client_spec.parameters : server_spec.parameters;
+    other = {.ecdh_curves = {"X25519", "P-521"}};
+    rebuild();
+    meet();
+    EXPECT_FALSE(met()) << "no group";
+    other = {.maximum = Version::kTls12,
+             .cipher_suites = {"ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA"},
+             .ecdh_curves = {"P-256"}};
+    rebuild();
+    meet();
+    EXPECT_FALSE(met()) << "no cipher suite";
+  }
+}
+
 TEST_F(TlsTest, Groups) {
   server_spec.parameters.ecdh_curves = {"P-384"};
   client_spec.parameters.ecdh_curves = {"X25519", "P-384"};

@@ -39,17 +39,7 @@ TEST(ParametersTest, Lists) {
   EXPECT_NE(error_of({.cipher_suites = {""}}), "");
 }
 
-// What the error about compliance_policies says that there is instead.
-TEST(ParametersTest, WhatFipsAllowsUpToTls12) {
-  EXPECT_EQ(error_of({.maximum = Version::kTls12,
-                      .cipher_suites = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
-                                        "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"},
-                      .ecdh_curves = {"P-256", "P-384"},
-                      .signature_algorithms = {"rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512",
-                                               "ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384",
-                                               "rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"}}),
-            "");
-}
+TEST(ParametersTest, TheLibraryKnowsWhatFipsAllows) { EXPECT_EQ(error_of(fips_202205()), ""); }
 
 TEST(ParametersTest, Versions) {
   EXPECT_EQ(error_of({.minimum = Version::kTls10, .maximum = Version::kTls11}), "");

@@ -724,23 +724,103 @@ TEST(H2Server, MoreStreamsThanAllowedAreRefused) {
   EXPECT_EQ(reset->id, 5u);
   EXPECT_EQ(reset->code(), static_cast<uint32_t>(ErrorCode::kRefusedStream));
   EXPECT_EQ(server.codec.counts().refused, 1u);
-  // It knows the limit now.
-  server.receive(frame(kSettings, 1, 0, "") + request(7));
+  // It knows the limit now, and still loses no more than the stream; the head of that is decoded for the next one's
+  // sake.
+  const std::string indexed = std::string("\x82\x87\x84\x40") + field(":authority", "b.example").substr(1);
+  server.receive(frame(kSettings, 1, 0, "") + frame(kHeaders, kEndHeaders, 7, indexed) + frame(kData, 1, 7, "body"));
+  const std::vector<Frame> more = server.frames();
+  ASSERT_NE(Server::last(more, kReset), nullptr);
+  EXPECT_EQ(Server::last(more, kReset)->id, 7u);
+  EXPECT_EQ(Server::last(more, kReset)->code(), static_cast<uint32_t>(ErrorCode::kRefusedStream));
+  EXPECT_EQ(server.codec.counts().refused, 2u);
+  EXPECT_EQ(server.codec.counts().streams, 2u);
+  server.answer(server.stream(1), "200", true);
   server.flush();
-  EXPECT_TRUE(server.codec.failed());
+  server.receive(frame(kHeaders, kEndStream | kEndHeaders, 9, "\x82\x87\x84\xbe"));
+  EXPECT_EQ(server.log, "1 head end; 3 head end; 3 complete; 9 head end");
+  EXPECT_EQ(server.stream(2).head.authority(), "b.example");
 }
 
-// One that reads no SETTINGS does not go on for ever.
-TEST(H2Server, RefusedStreamsWithoutEndEndTheConnection) {
-  Server server({.max_concurrent_streams = 2});
-  server.receive(hello() + request(1) + request(3));
-  uint32_t id = 5;
-  for (; !server.codec.failed() && id < 40000; id += 2) {
-    server.receive(request(id));
-    server.flush();
+TEST(H2Server, ItsSettingsNameTheLimitThatItHoldsTo) {
+  for (uint32_t table : {4096u, 0u}) {
+    Server server({.hpack_table_size = table, .max_concurrent_streams = 77});
+    const std::vector<Frame> out = server.frames();
+    ASSERT_EQ(out.front().type, kSettings);
+    const std::string& payload = out.front().payload;
+    size_t found = 0;
+    for (size_t at = 0; at < payload.size(); at += 6) {
+      if (payload.substr(at, 2) != number(3, 2)) continue;
+      ++found;
+      EXPECT_EQ(out.front().code(at + 2), 77u);
+    }
+    EXPECT_EQ(found, 1u);
   }
-  EXPECT_EQ(server.codec.counts().refused, 4096u + 2 + 1);
+}
+
+TEST(H2Server, RefusedStreamsWithoutEndEndTheConnection) {
+  for (const std::string& knows_the_limit : {std::string(), frame(kSettings, 1, 0, "")}) {
+    Server server({.max_concurrent_streams = 2});
+    server.receive(hello());
+    server.flush();
+    server.receive(knows_the_limit + request(1) + request(3));
+    uint32_t id = 5;
+    for (; !server.codec.failed() && id < 40000; id += 2) {
+      server.receive(request(id));
+      server.flush();
+    }
+    // As many again as were taken.
+    EXPECT_EQ(server.codec.counts().refused, 4096u + 2 + 2 + 1);
+    EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
+  }
+}
+
+TEST(H2Server, RefusedStreamsThatAreNotReadEndTheConnection) {
+  Server server({.max_concurrent_streams = 2});
+  server.receive(hello() + frame(kSettings, 1, 0, ""));
+  for (uint32_t id = 1; !server.codec.failed() && id < 40000; id += 2) server.receive(request(id));
+  EXPECT_LE(server.codec.counts().refused, 1001u);
   EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
+}
+
+TEST(H2Server, WhatHeadsAndTrailersHoldIsBounded) {
+  constexpr size_t kSize = 3900;
+  const std::string again(14, '\xbe');
+  for (const bool trailers : {false, true}) {
+    Server server;
+    server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1, get_block() + long_field("x", kSize)));
+    server.flush();
+    // Of a few KiB each: all that there may be at a time.
+    uint32_t id = 3;
+    for (; id < 2 * 1024; id += 2)
+      server.receive(frame(kHeaders, kEndHeaders, id, get_block() + std::string(2, '\xbe')));
+    EXPECT_EQ(server.codec.counts().refused, 0u);
+    EXPECT_EQ(server.codec.open_streams(), 1024u);
+    while (server.codec.open_streams() > 0)
+      server.codec.reset(server.stream(1024 - server.codec.open_streams()), ErrorCode::kNoError);
+    server.flush();
+    server.streams.clear();
+    server.log.clear();
+    // Of 55 KB each, in heads, or in trailers of requests that are there.
+    const uint32_t first = id;
+    for (int i = 0; i < 400; ++i, id += 2)
+      server.receive(frame(kHeaders, kEndHeaders, id, get_block() + (trailers ? "" : again)));
+    for (uint32_t at = first; trailers && at < id; at += 2)
+      server.receive(frame(kHeaders, kEndStream | kEndHeaders, at, again));
+    server.flush();
+    EXPECT_FALSE(server.codec.failed()) << server.log.substr(0, 200);
+    EXPECT_NEAR(server.codec.open_streams(), 16.0 * 1024 * 1024 / (14 * (kSize + 1)), 10);
+    if (trailers) {
+      EXPECT_EQ(server.codec.counts().header_overflows, 400 - server.codec.open_streams());
+      EXPECT_NE(server.log.find("peer_error ENHANCE_YOUR_CALM http2.too_many_headers"), std::string::npos);
+      continue;
+    }
+    EXPECT_EQ(server.codec.counts().refused, 400 - server.codec.open_streams());
+    // One goes, and the next one has its place.
+    server.codec.reset(server.stream(), ErrorCode::kNoError);
+    const uint32_t before = server.codec.counts().refused;
+    for (int i = 0; i < 2; ++i, id += 2) server.receive(frame(kHeaders, kEndHeaders, id, get_block() + again));
+    EXPECT_EQ(server.codec.counts().refused, before + 1);
+  }
 }
 
 TEST(H2Server, WrongPrefacesAndFramesFail) {

@@ -36,6 +36,13 @@ inline std::string field(std::string_view name, std::string_view value) {
   text += static_cast<char>(value.size());
   return text.append(value);
 }
+// One that goes to the dynamic table (6.2.1), with a value of this length, 127 at least: "\xbe" is it again.
+inline std::string long_field(std::string_view name, size_t size) {
+  std::string text = "\x40" + std::string(1, static_cast<char>(name.size())) + std::string(name) + "\x7f";
+  size_t rest = size - 0x7f;
+  for (; rest >= 0x80; rest >>= 7) text += static_cast<char>(0x80 | (rest & 0x7f));
+  return text + static_cast<char>(rest) + std::string(size, 'v');
+}
 // Of the static table: GET, https, /.
 inline std::string get_block(std::string_view authority = "a.example") {
   return std::string("\x82\x87\x84") + field(":authority", authority);
