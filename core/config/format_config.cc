@@ -8,6 +8,7 @@
 
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
+#include "envoy/config/core/v3/proxy_protocol.pb.h"
 #include "envoy/config/core/v3/substitution_format_string.pb.h"
 #include "envoy/extensions/formatter/metadata/v3/metadata.pb.h"
 #include "envoy/extensions/formatter/req_without_query/v3/req_without_query.pb.h"
@@ -138,6 +139,22 @@ std::optional<stream::LineFormat> translate(const envoy::config::core::v3::Subst
   }
   at.error("one of text_format_source, text_format, json_format is required");
   return std::nullopt;
+}
+
+std::optional<stream::AddedTlv> translate(const envoy::config::core::v3::TlvEntry& message, const FieldReport& at) {
+  if (message.has_format_string() == !message.value().empty()) {
+    at.error(message.has_format_string() ? "has a value and a format_string; remove one of them"
+                                         : "needs a value or a format_string");
+    return std::nullopt;
+  }
+  if (message.value().size() > UINT16_MAX) {
+    at.below("value").error("has at most 65535 bytes");
+    return std::nullopt;
+  }
+  stream::AddedTlv tlv{.type = static_cast<uint8_t>(message.type()), .value = message.value(), .format = {}};
+  if (!message.has_format_string()) return tlv;
+  tlv.format = translate(message.format_string(), {.verbatim = true}, at.below("format_string"));
+  return tlv.format ? std::optional(std::move(tlv)) : std::nullopt;
 }
 
 }  // namespace weir::config

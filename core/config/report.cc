@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "core/config/field_table.h"
+#include "core/config/published_types.h"
 #include "core/config/secret_sources.h"
 #include "envoy/config/core/v3/base.pb.h"
 
@@ -157,13 +158,17 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
   std::string allowed_by = plugin.optional                               ? "is_optional"
                            : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
                                                                          : "";
-  if (allowed_by.empty()) {
-    add_about_type(path, type, what, Severity::kError,
-                   declared ? "weir --list-extensions shows what it has" : unknown.hint);
-    return false;
-  }
   std::string_view word = word_of_authority(type);
   if (word.empty()) word = word_of_authority(plugin.name);
+  if (allowed_by.empty()) {
+    std::string hint = declared ? "weir --list-extensions shows what it has" : unknown.hint;
+    // Not of what is probably mistyped, or in a wrong place.
+    const bool meant = !declared && (hint.empty() || is_published_type(type));
+    if (meant && word.empty() && plugin.may_skip)
+      hint += std::string(hint.empty() ? "" : "; ") + "--unknown-extensions passthrough leaves it out";
+    add_about_type(path, type, what, Severity::kError, hint);
+    return false;
+  }
   if (!word.empty()) {
     add_about_type(path, type,
                    what + "; not left out, although " + allowed_by + " would allow it: \"" + std::string(word) +

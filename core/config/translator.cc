@@ -137,6 +137,10 @@ std::optional<stream::HeaderValue> Translator::header_value(const core_v3::Heade
   });
 }
 
+std::optional<stream::AddedTlv> Translator::tlv(const core_v3::TlvEntry& message, const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
 void Translator::http1_options(const core_v3::Http1ProtocolOptions& message, http::h1::Options& to,
                                const std::string& path) {
   translate(message, to, FieldReport{report_, path});

@@ -49,6 +49,8 @@ class Translator final : public filter::ConfigTranslator {
                                                 const std::string& path) override;
   std::optional<stream::HeaderValue> header_value(const envoy::config::core::v3::HeaderValueOption& message,
                                                   const std::string& path) override;
+  std::optional<stream::AddedTlv> tlv(const envoy::config::core::v3::TlvEntry& message,
+                                      const std::string& path) override;
   void http2_options(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors,
                      http::h2::Options& to, const std::string& path) override;
   void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,

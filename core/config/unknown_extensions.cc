@@ -86,6 +86,24 @@ bool alike(std::string_view wanted, std::string_view type) {
   return wanted.empty() && type.empty();
 }
 
+std::string_view simple_name(std::string_view type) { return type.substr(type.rfind('.') + 1); }
+
+// Such a name says nothing of what it configures; that of the package does.
+bool says_nothing(std::string_view simple) {
+  constexpr std::string_view kNames[] = {"Config",   "Filter",         "FilterConfig", "Options",
+                                         "PerRoute", "PerRouteConfig", "PluginConfig", "Settings"};
+  return std::find(std::begin(kNames), std::end(kNames), simple) != std::end(kNames);
+}
+
+// The last part of the package's name, without a version: tap of envoy.extensions.filters.http.tap.v3.
+std::string_view word_of_package(std::string_view type) {
+  const auto cut = [&] { type = type.substr(0, type.find('.') == type.npos ? 0 : type.rfind('.')); };
+  cut();
+  const std::string_view last = simple_name(type);
+  if (last.size() > 1 && last[0] == 'v' && absl::ascii_isdigit(last[1])) cut();
+  return simple_name(type);
+}
+
 }  // namespace
 
 std::string extension_type(const google::protobuf::Any& any) {
@@ -102,11 +120,13 @@ std::string suggest_type(std::string_view type) {
   // A type of the same simple name (another version or package) is meant more often than one that is spelled alike.
   constexpr size_t kTypingErrors = 4;
   constexpr size_t kSameName = 60;
-  const auto simple = [](std::string_view name) { return name.substr(name.rfind('.') + 1); };
+  const std::string_view own_name = simple_name(type), own_word = word_of_package(type);
+  const bool package_counts = says_nothing(own_name);
   std::string best;
   size_t best_distance = 200;
   const auto offer = [&](const std::string& name) {
-    const bool same = simple(name) == simple(type);
+    const bool same =
+        simple_name(name) == own_name && (!package_counts || may_be_meant(own_word, word_of_package(name)));
     const size_t limit = same ? kSameName : kTypingErrors;
     const size_t distance = edit_distance(name, type, std::min(best_distance - 1, limit));
     if (distance <= limit && distance < best_distance && (same || alike(type, name))) {

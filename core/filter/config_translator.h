@@ -21,6 +21,7 @@
 #include "core/match/stream_matchers.h"
 #include "core/match/string_matcher.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/added_tlv.h"
 #include "core/stream/formatter.h"
 #include "core/stream/header_value.h"
 #include "core/stream/metadata.h"
@@ -44,6 +45,7 @@ class Http2ProtocolOptions;
 class RuntimeFeatureFlag;
 class RuntimeFractionalPercent;
 class SubstitutionFormatString;
+class TlvEntry;
 class TypedExtensionConfig;
 }  // namespace envoy::config::core::v3
 namespace envoy::config::route::v3 {
@@ -139,6 +141,9 @@ class ConfigTranslator {
 
   virtual std::optional<stream::HeaderValue> header_value(const envoy::config::core::v3::HeaderValueOption& message,
                                                           const std::string& path) = 0;
+
+  virtual std::optional<stream::AddedTlv> tlv(const envoy::config::core::v3::TlvEntry& message,
+                                              const std::string& path) = 0;
 
   // What both sides' options of HTTP/1 say alike: header_key_format, allow_chunked_length.
   virtual void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,

@@ -16,8 +16,9 @@ class DatagramHost {
   // What it is bound to.
   virtual const net::Address& local() const = 0;
   // Copied, and sent at the end of the turn, or earlier. `from`: the local address (without a port) to which the
-  // datagram was sent that this answers; empty: that of the socket.
-  virtual void send(const net::Address& to, const net::Address& from, const net::Datagrams& datagrams) = 0;
+  // datagram was sent that this answers; empty: that of the socket. `sender`: what on_send_failed() says of it.
+  virtual void send(const net::Address& to, const net::Address& from, const net::Datagrams& datagrams,
+                    uint64_t sender) = 0;
   // For sockets of filters: it reads into memory that all of the lane share.
   virtual net::DatagramReader& reader() = 0;
   // A filter that opens a descriptor asks first, and says when it has closed it. False: there are too many.
@@ -37,8 +38,11 @@ class UdpFilter {
   virtual Verdict on_datagrams(const net::Address& peer, const net::Address& local,
                                const net::Datagrams& datagrams) = 0;
   virtual void on_batch_end() {}
-  // So many of those that were sent last were not.
-  virtual void on_send_failed(uint32_t datagrams) { static_cast<void>(datagrams); }
+  // The kernel gave an error instead of a datagram.
+  virtual void on_receive_failed() {}
+  // So many were not sent, of those that were given to send() with these; later in the same turn at the latest.
+  virtual void on_send_failed(const net::Address& /*to*/, const net::Address& /*from*/, uint64_t /*sender*/,
+                              uint32_t /*datagrams*/) {}
   // Another filter gets all datagrams from now on; what this one waits for still comes. False: it waits for nothing.
   virtual bool still_needed() const { return false; }
   // It gets no datagrams any more: another one does, or the process or the listener is about to end. It should be

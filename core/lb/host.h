@@ -118,4 +118,11 @@ struct HostEntry {
   }
 };
 
+// As published: `canary: true` below envoy.lb of its metadata.
+inline bool is_canary(const stream::Value& metadata) {
+  const stream::Value* labels = metadata.find("envoy.lb");
+  const stream::Value* canary = labels != nullptr ? labels->find("canary") : nullptr;
+  return canary != nullptr && canary->kind() == stream::Value::Kind::kBool && canary->boolean();
+}
+
 }  // namespace weir::lb

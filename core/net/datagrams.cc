@@ -246,12 +246,13 @@ ConnectedSender::Outcome ConnectedSender::send(int fd, const Datagrams& datagram
 
 // --- DatagramQueue -------------------------------------------------------------------------------------------------
 
-bool DatagramQueue::join(const Address& to, const Address& from, std::string_view bytes) {
+bool DatagramQueue::join(const Address& to, const Address& from, std::string_view bytes, uint64_t sender) {
   if (count_ == 0 || !gso_) return false;
   Message& last = memory_->messages[count_ - 1];
   const size_t size = last.datagrams.size != 0 ? last.datagrams.size : last.datagrams.bytes.size();
   if (last.closed || bytes.empty() || bytes.size() > size || last.datagrams.count() >= kMostSegments ||
-      last.datagrams.bytes.size() + bytes.size() > kMostBytes || last.to != to || last.from != from)
+      last.datagrams.bytes.size() + bytes.size() > kMostBytes || last.sender != sender || last.to != to ||
+      last.from != from)
     return false;
   last.datagrams.size = static_cast<uint32_t>(size);
   last.datagrams.bytes = {last.datagrams.bytes.data(), last.datagrams.bytes.size() + bytes.size()};
@@ -259,32 +260,31 @@ bool DatagramQueue::join(const Address& to, const Address& from, std::string_vie
   return true;
 }
 
-uint32_t DatagramQueue::add(const Address& to, const Address& from, const Datagrams& datagrams) {
+void DatagramQueue::add(const Address& to, const Address& from, const Datagrams& datagrams, uint64_t sender) {
   if (memory_ == nullptr) [[unlikely]]
     memory_ = std::make_unique<Memory>();
-  uint32_t failed = 0;
   const std::string_view bytes = datagrams.bytes;
   if (bytes.size() > kLargeCopy) {
-    failed = flush();
-    memory_->messages[0] = {to, from, datagrams, true};
+    flush();
+    memory_->messages[0] = {to, from, datagrams, sender, true};
     count_ = 1;
-    return failed + flush();
+    flush();
+    return;
   }
-  if (used_ + bytes.size() > kBytes) failed = flush();
+  if (used_ + bytes.size() > kBytes) flush();
   char* copy = memory_->bytes + used_;
   memcpy(copy, bytes.data(), bytes.size());
-  if (datagrams.size == 0 && join(to, from, {copy, bytes.size()})) {
+  if (datagrams.size == 0 && join(to, from, {copy, bytes.size()}, sender)) {
     used_ += bytes.size();
-    return failed;
+    return;
   }
   if (count_ == kMost) {
-    failed += flush();
+    flush();
     copy = memory_->bytes;
     memcpy(copy, bytes.data(), bytes.size());
   }
-  memory_->messages[count_++] = {to, from, {{copy, bytes.size()}, datagrams.size}, datagrams.size != 0};
+  memory_->messages[count_++] = {to, from, {{copy, bytes.size()}, datagrams.size}, sender, datagrams.size != 0};
   used_ += bytes.size();
-  return failed;
 }
 
 void DatagramQueue::prepare(unsigned index, const Message& message) {
@@ -314,8 +314,7 @@ uint32_t DatagramQueue::send_one_by_one(const Message& message) {
   return failed;
 }
 
-uint32_t DatagramQueue::flush() {
-  uint32_t failed = 0;
+void DatagramQueue::flush() {
   unsigned at = 0;
   while (at < count_) {
     const unsigned some = count_ - at;
@@ -329,27 +328,26 @@ uint32_t DatagramQueue::flush() {
     const int error = errno;
     const Message& message = memory_->messages[at];
     if (is_full(error)) {
-      for (; at < count_; ++at) failed += memory_->messages[at].datagrams.count();
+      for (; at < count_; ++at) fail(memory_->messages[at], memory_->messages[at].datagrams.count());
       break;
     }
     if (message.datagrams.size != 0 && is_refusal_to_cut(error)) {
       gso_ = false;
-      failed += send_one_by_one(message);
+      if (const uint32_t failed = send_one_by_one(message); failed != 0) fail(message, failed);
     } else {
-      failed += message.datagrams.count();
+      fail(message, message.datagrams.count());
     }
     ++at;
   }
   count_ = 0;
   used_ = 0;
-  return failed;
 }
 
 // --- DatagramSocket ------------------------------------------------------------------------------------------------
 
 DatagramSocket::DatagramSocket(event::Lane& lane, int fd, const Address& local, const DatagramOptions& options,
                                DatagramReader& reader, DatagramHandler& handler)
-    : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(handler), queue_(fd) {
+    : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(handler), queue_(fd, handler) {
   // Another process may have opened it: what that one has set and was told is not this one's.
   const int off = 0;
   setsockopt(fd_, IPPROTO_UDP, UDP_GRO, &off, sizeof off);
@@ -379,15 +377,14 @@ void DatagramSocket::set_options(const DatagramOptions& options) {
   options_ = options;
 }
 
-void DatagramSocket::send(const Address& to, const Address& from, const Datagrams& datagrams) {
+void DatagramSocket::send(const Address& to, const Address& from, const Datagrams& datagrams, uint64_t sender) {
   if (fd_ < 0) return;
-  if (const uint32_t failed = queue_.add(to, from, datagrams); failed != 0) handler_.on_send_failed(failed);
+  queue_.add(to, from, datagrams, sender);
   if (!queue_.empty()) lane_.at_end_of_turn(*this);
 }
 
 void DatagramSocket::on_end_of_turn() {
-  if (fd_ < 0) return;
-  if (const uint32_t failed = queue_.flush(); failed != 0) handler_.on_send_failed(failed);
+  if (fd_ >= 0) queue_.flush();
 }
 
 // One batch in a turn: other sockets have their turn, too.
@@ -406,6 +403,7 @@ unsigned DatagramSocket::read_batch() {
   if (outcome.kernel_drops != 0) dropped += static_cast<uint32_t>(outcome.kernel_drops - kernel_drops_);
   if (outcome.kernel_drops != 0) kernel_drops_ = outcome.kernel_drops;
   if (dropped != 0) handler_.on_dropped(dropped);
+  if (outcome.error != 0 && outcome.error != EAGAIN) handler_.on_receive_failed();
   return outcome.taken;
 }
 

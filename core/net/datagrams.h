@@ -121,17 +121,34 @@ class ConnectedSender {
   static Outcome send(int fd, const Datagrams& datagrams);
 };
 
+// Told of what comes to a listener's socket. [worker]
+class DatagramHandler {
+ public:
+  virtual void on_datagrams(const Address& peer, const Address& local, const Datagrams& datagrams) = 0;
+  // After some of them, before others are read: what was shown is not there any more afterwards.
+  virtual void on_batch_end() = 0;
+  // So many were dropped: too large, or the kernel had no room for them.
+  virtual void on_dropped(uint64_t datagrams) = 0;
+  // The kernel gave an error instead of a datagram.
+  virtual void on_receive_failed() = 0;
+  // So many could not be sent, of those that were sent with these addresses and this number.
+  virtual void on_send_failed(const Address& to, const Address& from, uint64_t sender, uint32_t datagrams) = 0;
+
+ protected:
+  ~DatagramHandler() = default;
+};
+
 // Takes datagrams for many peers, and sends them from one bound socket in batches. [worker]
 class DatagramQueue {
  public:
-  explicit DatagramQueue(int fd) : fd_(fd) {}
+  // Says to `handler` what could not be sent.
+  DatagramQueue(int fd, DatagramHandler& handler) : fd_(fd), handler_(handler) {}
   DatagramQueue(const DatagramQueue&) = delete;
   DatagramQueue& operator=(const DatagramQueue&) = delete;
 
-  // `from`: the local address it is to come from, empty: that of the socket. Returns how many datagrams could not be
-  // sent, of those that were waiting too.
-  uint32_t add(const Address& to, const Address& from, const Datagrams& datagrams);
-  uint32_t flush();
+  // `from`: the local address it is to come from, empty: that of the socket. `sender`: the caller's.
+  void add(const Address& to, const Address& from, const Datagrams& datagrams, uint64_t sender);
+  void flush();
   bool empty() const { return count_ == 0; }
 
  private:
@@ -143,6 +160,7 @@ class DatagramQueue {
     Address to;
     Address from;
     Datagrams datagrams;  // in `bytes`
+    uint64_t sender = 0;
     bool closed = false;  // its last one is shorter than the others
   };
   struct Memory {
@@ -153,30 +171,19 @@ class DatagramQueue {
     alignas(cmsghdr) char controls[kMost][kControl];
     char bytes[kBytes];
   };
-  bool join(const Address& to, const Address& from, std::string_view bytes);
+  bool join(const Address& to, const Address& from, std::string_view bytes, uint64_t sender);
   void prepare(unsigned index, const Message& message);
   uint32_t send_one_by_one(const Message& message);
+  void fail(const Message& message, uint32_t datagrams) {
+    handler_.on_send_failed(message.to, message.from, message.sender, datagrams);
+  }
 
   const int fd_;
+  DatagramHandler& handler_;
   bool gso_ = true;  // until the kernel refuses
   unsigned count_ = 0;
   size_t used_ = 0;
   std::unique_ptr<Memory> memory_;  // made at first use
-};
-
-// Told of what comes to a listener's socket. [worker]
-class DatagramHandler {
- public:
-  virtual void on_datagrams(const Address& peer, const Address& local, const Datagrams& datagrams) = 0;
-  // After some of them, before others are read: what was shown is not there any more afterwards.
-  virtual void on_batch_end() = 0;
-  // So many were dropped: too large, or the kernel had no room for them.
-  virtual void on_dropped(uint64_t datagrams) = 0;
-  // So many could not be sent.
-  virtual void on_send_failed(uint32_t datagrams) = 0;
-
- protected:
-  ~DatagramHandler() = default;
 };
 
 // The socket of a UDP listener on one lane. [worker]
@@ -190,8 +197,8 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
   DatagramSocket& operator=(const DatagramSocket&) = delete;
 
   void set_options(const DatagramOptions& options);
-  // Copied, and sent at the end of the turn, or earlier.
-  void send(const Address& to, const Address& from, const Datagrams& datagrams);
+  // Copied, and sent at the end of the turn, or earlier. `sender`: what on_send_failed() says of it.
+  void send(const Address& to, const Address& from, const Datagrams& datagrams, uint64_t sender = 0);
   // Reads what the kernel has, and then no more; what is sent still goes. `shared`: another process reads from now on;
   // else nobody hears what comes, and senders are told so. False: it has no descriptor any more.
   bool stop_reading(bool shared);

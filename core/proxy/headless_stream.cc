@@ -302,7 +302,7 @@ void HeadlessStream::on_upstream_headers(BlockRef owner, bool end) {
   response_block_ = std::move(owner);
   const int status = response_.status_code();
   answered_ = true;
-  pin_->stats->codes.inc(status);
+  count(status);
   lb::Host::Totals& totals = pool_->host().totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
   Reader* reader = end ? response_complete() : reader_;
@@ -324,10 +324,19 @@ void HeadlessStream::on_upstream_trailers() {
   if (Reader* reader = response_complete()) reader->on_trailers(*this, *response_trailers_);
 }
 
+void HeadlessStream::count(int status) {
+  pin_->stats->codes.inc(status);
+  if (pool_ != nullptr && pool_->canary()) [[unlikely]]
+    pin_->stats->canary().codes.inc(status);
+}
+
 // Who is to be told of that.
 HeadlessStream::Reader* HeadlessStream::response_complete() {
   stream_ = nullptr;
-  pin_->stats->rq_time.record(static_cast<uint64_t>(to_ms(lane_.now() - start_)));
+  const auto time = static_cast<uint64_t>(to_ms(lane_.now() - start_));
+  pin_->stats->rq_time.record(time);
+  if (pool_->canary()) [[unlikely]]
+    pin_->stats->canary().rq_time.record(time);
   Reader* reader = std::exchange(reader_, nullptr);
   finish();
   return reader;
@@ -337,7 +346,7 @@ HeadlessStream::Reader* HeadlessStream::response_complete() {
 
 void HeadlessStream::on_failed(ResetReason reason, std::string_view detail) {
   if (!answered_) {
-    pin_->stats->codes.inc(503);
+    count(503);
     pool_->host().totals.rq_error.inc();
   }
   fail(failure_of(reason), detail);
@@ -351,7 +360,7 @@ void HeadlessStream::on_reset(ResetReason reason, std::string_view detail) {
 void HeadlessStream::on_timer() {
   pin_->stats->rq_timeout.inc();
   if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
-  if (!answered_) pin_->stats->codes.inc(504);
+  if (!answered_) count(504);
   if (upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) stream->reset();
   fail(HeadlessFailure::kTimeout, {});
 }

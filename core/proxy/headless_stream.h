@@ -115,6 +115,7 @@ class HeadlessStream final : public event::Deferred,
   void sent_more();
   // Sends nothing more and wants nothing more.
   void stop();
+  void count(int status);
   Reader* response_complete();
   void fail(HeadlessFailure failure, std::string_view detail);
   void finish();

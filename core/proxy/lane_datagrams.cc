@@ -102,10 +102,15 @@ void DatagramDoor::on_dropped(uint64_t datagrams) {
   if (serving_.spec != nullptr) serving_.spec->stats->rx_datagram_dropped.add(datagrams);
 }
 
-void DatagramDoor::on_send_failed(uint32_t datagrams) {
-  for (auto& filter : serving_.filters) filter->on_send_failed(datagrams);
+void DatagramDoor::on_receive_failed() {
+  for (auto& filter : serving_.filters) filter->on_receive_failed();
+}
+
+void DatagramDoor::on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender,
+                                  uint32_t datagrams) {
+  for (auto& filter : serving_.filters) filter->on_send_failed(to, from, sender, datagrams);
   for (Leaving& one : leaving_) {
-    if (left_) one.filter->on_send_failed(datagrams);
+    if (left_) one.filter->on_send_failed(to, from, sender, datagrams);
   }
 }
 

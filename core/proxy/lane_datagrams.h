@@ -48,12 +48,14 @@ class DatagramDoor final : private net::DatagramHandler, private filter::Datagra
   void on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) override;
   void on_batch_end() override;
   void on_dropped(uint64_t datagrams) override;
-  void on_send_failed(uint32_t datagrams) override;
+  void on_receive_failed() override;
+  void on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) override;
   // DatagramHost
   event::Lane& lane() override { return lane_; }
   const net::Address& local() const override { return socket_->local(); }
-  void send(const net::Address& to, const net::Address& from, const net::Datagrams& datagrams) override {
-    socket_->send(to, from, datagrams);
+  void send(const net::Address& to, const net::Address& from, const net::Datagrams& datagrams,
+            uint64_t sender) override {
+    socket_->send(to, from, datagrams, sender);
   }
   net::DatagramReader& reader() override { return reader_; }
   bool take_descriptor() override;

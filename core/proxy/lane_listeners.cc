@@ -348,7 +348,10 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
   by_address_is_current_ = false;
   if (id.index >= listeners_.size()) listeners_.resize(id.index + 1);
   if (listeners_[id.index] == nullptr) listeners_[id.index] = std::make_unique<LaneListener>(*this, id);
-  listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
+  LaneListener& listener = *listeners_[id.index];
+  listener.set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
+  if (after != nullptr && (shut_ || (shut_inbound_ && listener.is(Which::kInbound))))
+    listener.stop_accepting(update_plan_, false);
 }
 
 LaneListener* LaneListeners::find_by_address(const net::Address& address) {
@@ -414,6 +417,7 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
 }
 
 void LaneListeners::stop_accepting(const DrainPlan& plan, bool shared, Which which) {
+  (which == Which::kAll ? shut_ : shut_inbound_) = true;
   for (auto& listener : listeners_) {
     if (listener != nullptr && listener->is(which)) listener->stop_accepting(plan, shared);
   }

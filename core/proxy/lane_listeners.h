@@ -112,7 +112,7 @@ class LaneListeners final : public event::SlotObserver {
   void set_update_plan(const DrainPlan& plan) { update_plan_ = plan; }
   const DrainPlan& update_plan() const { return update_plan_; }
   // For the end of the process: no more connections; those there, and those still on their way from another lane,
-  // finish. What datagrams still wait for has the plan's time.
+  // finish. What datagrams still wait for has the plan's time. Also what comes later is shut.
   void stop_accepting(const DrainPlan& plan, bool shared, Which which = Which::kAll);
   void drain(const DrainPlan& plan, Which which = Which::kAll);
   // Before the lane runs. nullptr: there is no overload manager.
@@ -157,6 +157,8 @@ class LaneListeners final : public event::SlotObserver {
   DrainPlan update_plan_;
   bool draining_ = false;
   bool draining_inbound_ = false;
+  bool shut_ = false;  // for good
+  bool shut_inbound_ = false;
   bool accepting_is_paused_ = false;
   const Overload* overload_ = nullptr;
 };

@@ -107,7 +107,7 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
           max_stream_duration_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
         break;
       case HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse:
-        timeout_status_ = 204;
+        timeout_is_no_error_ = true;
         break;
       case HeaderId::kXEnvoyRetriableStatusCodes:
         statuses_ = value;
@@ -117,6 +117,7 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
         break;
       case HeaderId::kXEnvoyUpstreamAltStatName:
         if (value.size() <= kLongestStatName) stat_name_ = value;
+        counts_apart_ |= !stat_name_.empty();
         break;
       default:
         break;

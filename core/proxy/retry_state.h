@@ -37,9 +37,12 @@ class RetryState {
   void set_hedges(bool hedges) { hedges_ = hedges; }
 
   // What a request says that lets no time-out be an error: 204 instead of 504.
-  int timeout_status() const { return timeout_status_; }
+  int timeout_status() const { return timeout_is_no_error_ ? 204 : 504; }
   // What a request wants to be counted under, too, below its cluster; empty: nothing.
   std::string_view stat_name() const { return stat_name_; }
+  // Its answer counts under another name, too: that one, or one for its host's sake.
+  bool counts_apart() const { return counts_apart_; }
+  void count_apart() { counts_apart_ = true; }
   // What a request says instead of the route; nullopt: nothing.
   std::optional<Duration> max_stream_duration() const { return max_stream_duration_; }
   void set_max_stream_duration(Duration duration) { max_stream_duration_ = duration; }
@@ -56,7 +59,8 @@ class RetryState {
   Duration per_try_idle_timeout_{};
   bool hedges_ = false;
   bool barred_ = false;
-  int timeout_status_ = 504;
+  bool timeout_is_no_error_ = false;
+  bool counts_apart_ = false;
   std::optional<Duration> max_stream_duration_;
   // Of the request, whose bytes the stream keeps; empty: it has none.
   std::string_view stat_name_;

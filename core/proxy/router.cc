@@ -380,8 +380,8 @@ void Router::on_complete(filter::Stream&) {
   abandon_unwanted();
   mirrors_.for_each([](HeadlessStream& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
-  if (!retry_.stat_name().empty()) [[unlikely]]
-    count_under(retry_.stat_name());
+  if (retry_.counts_apart()) [[unlikely]]
+    count_apart();
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
@@ -465,6 +465,8 @@ void Router::on_informational(Attempt& attempt, BlockRef owner) {
   if (owner) stream_->hold(std::move(owner));
   const int status = stream_->response_headers().status_code();
   stats().codes.inc(status);  // as published, beside that of the answer
+  if (attempt.pool()->canary()) [[unlikely]]
+    stats().canary().codes.inc(status);
   // 100 was answered by the connection manager already, unless it lets the upstream do so.
   if (status == 100 && !host_->config().proxy_100_continue) return;
   if (!hinted_) stay_with(attempt);

@@ -126,7 +126,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void record_data(Attempt& attempt, size_t size);
   void response_complete(MonoTime now);
   // The answer, and its time, below the cluster as the request has it. (router_log.cc)
-  void count_under(std::string_view name);
+  void count_apart();
   void start_mirrors(const route::Mirrors& policies, bool end);
   void choose_hash(const route::HashPolicies& policies);
   void choose_match(const route::Selection& selection);

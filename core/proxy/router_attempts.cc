@@ -196,7 +196,12 @@ void Router::describe_remote(const Attempt& attempt) {
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
   const stream::StaticMetadata* metadata = pool.metadata();
-  attempt.set_host_metadata(metadata, metadata != nullptr ? attempt.cluster().pin_hosts() : event::Pin<lb::HostSet>());
+  if (metadata != nullptr) [[unlikely]] {
+    attempt.set_host_metadata(metadata, attempt.cluster().pin_hosts());
+    if (pool.canary()) retry_.count_apart();
+  } else {
+    attempt.set_host_metadata(nullptr, {});
+  }
   remember(pool.host());
   describe_host(pool, metadata);
   if (records_ != 0) [[unlikely]]

@@ -38,15 +38,21 @@ void Router::record_host(Attempt& attempt) {
   }
 }
 
-void Router::count_under(std::string_view name) {
-  const stats::Group& group = *stats().group;
+void Router::count_apart() {
   const stream::StreamInfo& info = stream_->info();
   if (info.response_code == 0) return;
-  const std::string prefix = std::string(name).append(".upstream_rq");
+  const bool timed = committed_ && request_end_ && info.upstream.last_rx != MonoTime{};
+  const uint64_t time = timed ? static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.request_end)) : 0;
+  if (info.upstream.host_metadata != nullptr && lb::is_canary(*info.upstream.host_metadata)) {
+    const upstream::CanaryStats& canary = stats().canary();
+    canary.codes.inc(info.response_code);
+    if (timed) canary.rq_time.record(time);
+  }
+  if (retry_.stat_name().empty()) return;
+  const stats::Group& group = *stats().group;
+  const std::string prefix = std::string(retry_.stat_name()).append(".upstream_rq");
   stats::CodeCounters::inc_of_peer(group, prefix, info.response_code);
-  if (!committed_ || !request_end_ || info.upstream.last_rx == MonoTime{}) return;
-  stats::dynamic_histogram(group, stats::Family::kOfPeers, prefix + "_time")
-      .record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.request_end)));
+  if (timed) stats::dynamic_histogram(group, stats::Family::kOfPeers, prefix + "_time").record(time);
 }
 
 void Router::record_connection(Attempt& attempt) {

@@ -53,6 +53,8 @@ bool Router::follow_redirect(Attempt& attempt, const http::HeaderMap& response, 
   }
   stats().internal_redirect_succeeded.inc();
   stats().codes.inc(status);
+  if (attempt.pool()->canary()) [[unlikely]]
+    stats().canary().codes.inc(status);
   http::HeaderMap& request = stream_->request_headers();
   for (const http::HeaderName& name : policy.headers_to_copy) {
     request.remove(name);

@@ -215,7 +215,16 @@ bool ServerStream::count_forwards() {
   if (!headers.contains(HeaderId::kMaxForwards)) return true;
   bool trace = headers.method() == "TRACE";
   if (!trace && headers.method() != "OPTIONS") return true;
-  if (!http::parse_decimal(headers.get(HeaderId::kMaxForwards), left)) return true;  // to be ignored
+  // It is one number: of two that differ, the next recipient would go by another one than this.
+  const std::string_view value = headers.get(HeaderId::kMaxForwards);
+  bool differs = false;
+  headers.for_each(
+      [&](const http::HeaderEntry& entry) { differs |= entry.id == HeaderId::kMaxForwards && entry.value() != value; });
+  if (differs) {
+    stream_.reply_local(400, "max_forwards_rejected");
+    return false;
+  }
+  if (!http::parse_decimal(value, left)) return true;  // to be ignored
   if (left > 0) {
     char text[20];
     auto result = std::to_chars(text, text + sizeof(text), left - 1);

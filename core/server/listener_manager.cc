@@ -59,13 +59,18 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
   limit_->max = connections_for_descriptors();
 }
 
-Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
-                                                               const net::ListenAddress& at, bool listens_later) {
+std::shared_ptr<proxy::ListenSockets> ListenerManager::no_sockets(const net::ListenAddress& at) const {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = at.options;
-  sockets->listens_later = listens_later;
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
+  return sockets;
+}
+
+Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
+                                                               const net::ListenAddress& at, bool listens_later) {
+  auto sockets = no_sockets(at);
+  sockets->listens_later = listens_later;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
   if (const int fd = inherited_.take(at.address, at.options.datagrams); fd >= 0) {
     sockets->options.reuse_port = false;  // there is one: a worker accepts, or reads, for all
@@ -168,6 +173,7 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
 }
 
 void ListenerManager::note_closed(proxy::Which which) {
+  (which == proxy::Which::kAll ? all_closed_ : inbound_closed_) = true;
   for (auto& [name, entry] : listeners_) {
     if (entry.closed || (which != proxy::Which::kAll && !entry.inbound)) continue;
     entry.closed = true;
@@ -188,6 +194,7 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
   const bool any_port = at.address.is_ip() && at.address.port() == 0;  // each gets a port of its own
   bool held = false;
   for (const auto& [name, entry] : listeners_) {
+    if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < addresses.size() && name != listener && !any_port; ++i) {
       if (addresses[i].address != at.address || addresses[i].options.datagrams != at.options.datagrams) continue;
@@ -214,7 +221,8 @@ ListenerManager::Sockets ListenerManager::take_spare(const std::string& listener
 
 Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(const std::string& listener,
                                                                                const ListenerFacts& facts,
-                                                                               const std::set<std::string>& kept) {
+                                                                               const std::set<std::string>& kept,
+                                                                               bool opens) {
   std::vector<Opened> all;
   std::set<const proxy::ListenSockets*> used;
   const auto known = listeners_.find(listener);
@@ -229,6 +237,7 @@ Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(c
         if (before[i] == at && used.insert(sockets.get()).second) own = sockets;
       }
     }
+    if (own == nullptr && !opens) own = no_sockets(at);
     Result<Opened> found = own != nullptr ? Result<Opened>(Opened{own, true}) : find_sockets(listener, at, kept);
     if (!found.ok()) {
       close_fresh(all);
@@ -285,7 +294,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     auto known = listeners_.find(from.spec.name);
     const ListenerFacts facts = facts_of(from);
     if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
-    auto found = find_all_sockets(from.spec.name, facts, kept);
+    auto found = find_all_sockets(from.spec.name, facts, kept, opens(from.spec));
     if (!found.ok()) {
       create_failure_.inc();
       for (const auto& [name, others] : opened) close_fresh(others);
@@ -313,6 +322,11 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       left_.insert(left_.end(), entry.sockets.begin(), entry.sockets.end());
       entry.sockets.clear();
       for (Opened& one : sockets->second) entry.sockets.push_back(std::move(one.sockets));
+      entry.closed = !opens(from.spec);
+      if (entry.closed) {
+        WEIR_LOG(kWarning, "server", "listener %s accepts no connections: /drain_listeners has closed all like it",
+                 name.c_str());
+      }
     } else {
       in_place_.inc();  // it goes on with its sockets
     }

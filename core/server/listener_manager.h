@@ -75,6 +75,7 @@ class ListenerManager {
   // What the process before has opened, on the workers of this one.
   Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds,
                                 bool foreign_file);
+  std::shared_ptr<proxy::ListenSockets> no_sockets(const net::ListenAddress& at) const;
   // `listens_later`: see ListenSockets.
   Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at, bool listens_later);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
@@ -82,8 +83,13 @@ class ListenerManager {
   // nullptr: there is none.
   Sockets take_spare(const std::string& listener, const net::ListenAddress& at);
   // For all addresses: those that it has already, those of listeners that go, new ones. After a fault none are left.
+  // `opens`: false for one that comes when listeners of its kind have closed: it gets none.
   Result<std::vector<Opened>> find_all_sockets(const std::string& listener, const ListenerFacts& facts,
-                                               const std::set<std::string>& kept);
+                                               const std::set<std::string>& kept, bool opens);
+  // Connections that drain may still need what is internal.
+  bool opens(const proxy::ListenerSpec& spec) const {
+    return spec.internal || !(all_closed_ || (inbound_closed_ && spec.inbound));
+  }
 
   std::set<const proxy::ListenSockets*> used() const;
   static void close_fresh(const std::vector<Opened>& all);
@@ -94,6 +100,7 @@ class ListenerManager {
   InheritedSockets& inherited_;
   HandedSockets* handed_ = nullptr;
   Entries listeners_;
+  bool all_closed_ = false, inbound_closed_ = false;  // for good
   struct Spare {
     std::string listener;
     net::ListenAddress at;

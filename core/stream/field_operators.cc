@@ -418,6 +418,10 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
 
 constexpr std::string_view kOthers[] = {"START_TIME",      "START_TIME_LOCAL", "EMIT_TIME",   "EMIT_TIME_LOCAL",
                                         "COMMON_DURATION", "HOSTNAME",         "ENVIRONMENT", "RESPONSE_CODE_DETAILS"};
+// Of internal addresses; those of this process have none (EnvoyInternalAddress.endpoint_id has a warning).
+constexpr std::string_view kEndpointIds[] = {"DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+                                             "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
+                                             "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID"};
 
 }  // namespace
 
@@ -452,12 +456,18 @@ Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call) 
     const char* value = std::getenv(std::string(call.argument).c_str());
     return make<Constant>(value != nullptr ? std::optional<std::string>(value) : std::nullopt);
   }
+  for (std::string_view name : kEndpointIds) {
+    if (call.name != name) continue;
+    if (call.argument.data() != nullptr) return no_argument_error(call);
+    return make<Constant>(std::nullopt);
+  }
   return make_address(call);
 }
 
 void list_field_operators(void (*visit)(std::string_view name, void* user), void* user) {
   for (const FieldOperator& field : kFields) visit(field.name, user);
   for (std::string_view name : kOthers) visit(name, user);
+  for (std::string_view name : kEndpointIds) visit(name, user);
   for (const AddressSource& source : kAddresses) {
     for (std::string_view form : kAddressForms) visit(std::string(source.name).append(form), user);
   }

@@ -11,12 +11,9 @@ namespace {
 // Published names that need parts weir does not have yet (TLS facts, ...).
 constexpr std::string_view kNotYet[] = {
     "CEL",
-    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "FILE_CONTENT",
     "SECRET",
     "TYPED_CEL",
-    "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
 };
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }

@@ -1,6 +1,9 @@
 #include "core/upstream/cluster.h"
 
 #include <algorithm>
+#include <memory>
+
+#include "core/stats/dynamic.h"
 
 namespace weir::upstream {
 namespace {
@@ -184,6 +187,22 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   }
   next += 2;  // those that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+ClusterStats::~ClusterStats() { delete canary_.load(std::memory_order_relaxed); }
+
+CanaryStats::CanaryStats(const stats::Group& cluster)
+    : codes(cluster, "canary.upstream_rq"),
+      rq_time(stats::dynamic_histogram(cluster, stats::Family::kConfigured, "canary.upstream_rq_time")) {}
+
+// Several lanes may come at once.
+const CanaryStats& ClusterStats::canary() const {
+  const CanaryStats* there = canary_.load(std::memory_order_acquire);
+  if (there != nullptr) [[likely]]
+    return *there;
+  auto made = std::make_unique<const CanaryStats>(*group);
+  if (canary_.compare_exchange_strong(there, made.get(), std::memory_order_acq_rel)) return *made.release();
+  return *there;
 }
 
 void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {

@@ -2,6 +2,7 @@
 // touches nothing here.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -38,9 +39,17 @@ namespace weir::upstream {
 struct ClusterLimits;
 struct ClusterSpec;
 
+// `cluster.<name>.canary.upstream_rq_*`: of responses of hosts that are canaries, beside the others. [any]
+struct CanaryStats {
+  explicit CanaryStats(const stats::Group& cluster);
+  stats::CodeCounters codes;
+  stats::Histogram rq_time;
+};
+
 // The published statistics of a cluster that weir keeps so far. [any]
 struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
+  ~ClusterStats();
   // [main] Sets circuit_breakers.*_open: 1 while all shares of a limit are taken. Called before statistics are
   // read, so requests pay nothing for it. Of a limit above 32 per lane, lanes may be keeping up to an eighth unused,
   // which they give to whoever would be refused (recall.h).
@@ -48,6 +57,8 @@ struct ClusterStats {
   // [main] Of a name that no cluster has any more: what main alone writes, so that what is under way shows nothing
   // else.
   void clear_main_gauges() const;
+  // Made when a canary first answers.
+  const CanaryStats& canary() const;
 
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
@@ -75,6 +86,9 @@ struct ClusterStats {
   // What became of requests for this cluster that an authorization service was asked about.
   enum Authorization : uint8_t { kAuthorized, kDenied, kAuthorizationError, kAllowedByFailure, kAuthorizations };
   stats::LateCounters<kAuthorizations> authorization;
+
+ private:
+  mutable std::atomic<const CanaryStats*> canary_{nullptr};
 };
 
 // The limits of one priority (default or high).

@@ -97,6 +97,8 @@ class ConnPool final : private RecallWaiter {
   void set_entry(const lb::HostEntry& entry);
   // Of the host; nullptr: none.
   const stream::StaticMetadata* metadata() const { return metadata_.get(); }
+  // Its metadata says that it is one (lb::is_canary()).
+  bool canary() const { return canary_; }
   // For requests that want something else of the connections than what is configured; made when there is none. Of a
   // pool that pick() returned.
   ConnPool& variant(const filter::UpstreamTransportOptions& options, Speaks speaks = Speaks::kAsConfigured) {
@@ -229,6 +231,7 @@ class ConnPool final : private RecallWaiter {
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
+  bool canary_ = false;
   bool knows_room_ = false;                                 // from a connection that was up
   ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host

@@ -35,6 +35,7 @@ void ConnPool::set_entry(const lb::HostEntry& entry) {
                      connections_ > 0 &&
                      cluster->spec.transports.of(metadata_.get()) != cluster->spec.transports.of(entry.metadata.get());
   metadata_ = entry.metadata;
+  canary_ = metadata_ != nullptr && lb::is_canary(metadata_->root());
   race_.set_addresses(entry.addresses);
   if (other) retire_connections();
   if (variants_ == nullptr) return;
@@ -92,6 +93,7 @@ ConnPool& ConnPool::find_variant(const filter::UpstreamTransportOptions& options
     pool->names_ = std::make_unique<const Names>(options, speaks);
     pool->base_ = this;
     pool->metadata_ = metadata_;
+    pool->canary_ = canary_;
     pool->race_.set_addresses(race_.addresses());
     at->second = std::move(pool);
   }

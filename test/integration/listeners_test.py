@@ -3,8 +3,9 @@
 import os
 import signal
 import socket
+from typing import Any
 
-from harness import Connection, Weir, WeirTestCase, address, bootstrap, direct, fetch, http_listener, main, refuses, to_yaml
+from harness import Connection, Weir, WeirTestCase, address, bootstrap, direct, fetch, http_listener, main, refuses, to_yaml, wait_until
 
 
 def listener(name: str, port: int, **fields: object) -> dict:
@@ -84,6 +85,36 @@ class AddressesTest(WeirTestCase):
         weir.settle()
         self.assertTrue(refuses(port))
         self.assertEqual(weir.stat("server.live"), 1)
+
+    def test_what_comes_behind_them_is_shut(self) -> None:
+        """As published: after /drain_listeners no listener opens, whether it is new or moves."""
+        ports = {name: self.sandbox.free_port() for name in ("in", "out", "new", "moved", "new_out")}
+
+        def inbound(name: str, port: int) -> dict[str, Any]:
+            return {**listener(name, port), "traffic_direction": "INBOUND"}
+
+        def reload(weir: Weir, *listeners: dict[str, Any]) -> None:
+            reloads = weir.stat("server.config_reload_success")
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap(list(listeners))) + "\n")
+            os.kill(weir.process.popen.pid, signal.SIGHUP)
+            weir.wait_stat("server.config_reload_success", reloads + 1)
+            weir.settle()
+
+        weir = Weir(self.sandbox, bootstrap([inbound("in", ports["in"]), listener("out", ports["out"])]))
+        weir.admin("/drain_listeners?inboundonly", "POST")
+        wait_until(lambda: refuses(ports["in"]), "the inbound one is closed")
+        reload(weir, inbound("in", ports["moved"]), listener("out", ports["out"]), inbound("new", ports["new"]),
+               listener("new_out", ports["new_out"]), listener("taker", ports["in"]))
+        self.assertTrue(refuses(ports["moved"]) and refuses(ports["new"]))
+        self.assertEqual(fetch(ports["out"]).text, "out")
+        self.assertEqual(fetch(ports["new_out"]).text, "new_out")
+        self.assertEqual(fetch(ports["in"]).text, "taker")  # nobody has that port any more
+        weir.admin("/drain_listeners", "POST")
+        wait_until(lambda: refuses(ports["out"]), "all are closed")
+        reload(weir, listener("out", ports["moved"]), listener("more", ports["out"]))
+        self.assertTrue(all(refuses(port) for port in ports.values()))
+        self.assertIn("listener more accepts no connections", weir.process.log())
 
 
 class SocketFileTest(WeirTestCase):

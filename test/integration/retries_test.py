@@ -1,5 +1,7 @@
 """Requests that fail and are tried elsewhere, without the client noticing."""
 
+import collections
+import json
 import re
 import shutil
 import signal
@@ -75,6 +77,9 @@ class HostPredicateTest(WeirTestCase):
                 route({"prefix": "/once"}, "c", policy(omit_canaries, omit_old)),
                 route({"prefix": "/both"}, "c", policy(omit_canaries, omit_old, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/one-left"}, "mixed", policy(omit_canaries, host_selection_retry_max_attempts=4)),
+                route({"prefix": "/counted"}, "counted", {
+                    "request_mirror_policies": [{"cluster": "copied"}],
+                    "retry_policy": {"retry_on": "5xx", "retry_back_off": {"base_interval": "0.001s"}}}),
                 route({"prefix": "/all"}, "canaries", policy(omit_canaries, host_selection_retry_max_attempts=4_000_000_000))]}])], [
             {"name": "canaries", "load_assignment": {"cluster_name": "canaries", "endpoints": [{"lb_endpoints": [
                 {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
@@ -82,7 +87,8 @@ class HostPredicateTest(WeirTestCase):
             *({"name": cluster_name, "load_assignment": {"cluster_name": cluster_name, "endpoints": [{"lb_endpoints": [
                 {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
                  "metadata": {"filter_metadata": {"envoy.lb": labels[name]}}} for name in names]}]}}
-              for cluster_name, names in (("c", list(labels)), ("mixed", ["plain", "canary"])))]),
+              for cluster_name, names in (
+                  ("c", list(labels)), ("mixed", ["plain", "canary"]), ("counted", ["plain", "canary"]), ("copied", ["canary"])))]),
             concurrency=1)
 
     def retried_at(self, path: str) -> set[str]:
@@ -106,6 +112,28 @@ class HostPredicateTest(WeirTestCase):
         self.assertEqual(self.retried_at("/one-left"), {"plain"})
         # Looked for once more only: the second in a row is taken as it is.
         self.assertTrue(self.retried_at("/once") & {"canary", "old"})
+
+    def test_what_canaries_answer_is_counted(self) -> None:
+        """As published: the answers that clients got of them, beside all others."""
+        answers: collections.Counter = collections.Counter()
+        with Connection(self.port) as connection:
+            # Of two hosts in turn; an error of the one is replaced by that of the other.
+            for status in (200, 200, 200, 200, 503, 200, 503):
+                response = connection.request(path="/counted", headers=[("x-test-status", str(status))])
+                self.assertEqual(response.status, status)
+                answers[json.loads(response.body)["server"], status] += 1
+        self.weir.wait_stat("cluster.copied.canary.upstream_rq_completed", 7)
+        stats = self.weir.stats()
+        self.assertEqual(stats["cluster.counted.upstream_rq_completed"], 7)
+        canary = "cluster.counted.canary.upstream_rq_"
+        good, bad = answers["canary", 200], answers["canary", 503]
+        self.assertEqual((good in (2, 3), bad), (True, 1))
+        self.assertEqual({name: value for name, value in stats.items() if name.startswith(canary)}, {
+            canary + what: value for what, value in {"200": good, "2xx": good, "503": 1, "5xx": 1, "completed": good + 1}.items()})
+        page = self.weir.admin("/stats/prometheus")
+        for cluster, times in (("counted", good + 1), ("copied", 7)):
+            self.assertIn('envoy_cluster_canary_upstream_rq_time_count{envoy_cluster_name="%s"} %d' % (cluster, times), page)
+        self.assertNotIn("cluster.mixed.canary", "".join(stats))
 
 
 class PriorityTest(WeirTestCase):

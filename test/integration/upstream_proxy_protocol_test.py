@@ -4,13 +4,18 @@ import base64
 import socket
 import ssl
 import struct
+import subprocess
 from typing import Any, Optional
 
 from harness import (Connection, Sandbox, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route,
-                     tcp_listener)
+                     tcp_listener, to_yaml)
 from harness.config import client_tls, trusts
 from harness.tls import Authority, server_context
 from harness.upstreams import ServerConnection
+
+def text(format: str) -> dict[str, Any]:
+    return {"text_format_source": {"inline_string": format}}
+
 
 TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
 RAW = {"name": "raw", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}
@@ -88,13 +93,22 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             cluster("all", cls.plain.port, transport_socket=told(version="V2", pass_through_tlvs={"match_type": "INCLUDE_ALL"})),
             cluster("some", cls.plain.port, transport_socket=told(version="V2", pass_through_tlvs={
                 "match_type": "INCLUDE", "tlv_type": [235]}, added_tlvs=[{"type": 236, "value": value}])),
+            cluster("printed", cls.plain.port, transport_socket=told(version="V2", added_tlvs=[
+                {"type": 237, "format_string": text("%DOWNSTREAM_REMOTE_ADDRESS% %PROTOCOL%")}])),
             cluster("tls", cls.tls.port, transport_socket=told(client_tls(common=trusts(cls.ca)), version="V2")),
         ]
         routes = [route({"prefix": "/%s" % one["name"]}, one["name"]) for one in clusters]
         routes.append(route({"connect_matcher": {}}, "v1", {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}))
+        tlvs = [{"type": 240, "value": value}, {"type": 241, "format_string": text("%DOWNSTREAM_DIRECT_REMOTE_PORT% to %DOWNSTREAM_LOCAL_PORT%")}]
+        clusters.append(cluster("those", cls.plain.port, transport_socket=told(version="V2", pass_through_tlvs={
+            "match_type": "INCLUDE", "tlv_type": [240, 241, 234]})))
+        cls.tcp_ports = {name: cls.sandbox.free_port() for name in ("those", "all", "v2", "v1", "kept")}
+        listeners = [tcp_listener(port, "those" if name == "kept" else name, "tcp_" + name, proxy_protocol_tlvs=tlvs)
+                     for name, port in cls.tcp_ports.items()]
+        listeners[-1]["listener_filters"] = [LISTENER_FILTER]
         listener = http_listener(cls.told, routes, name="told")
         listener["listener_filters"] = [LISTENER_FILTER]
-        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes), listener, tcp_listener(cls.tcp, "v1")], clusters),
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes), listener, tcp_listener(cls.tcp, "v1"), *listeners], clusters),
                         concurrency=1)
 
     def ask(self, connection: Connection, path: str) -> str:
@@ -139,6 +153,36 @@ class UpstreamProxyProtocolTest(WeirTestCase):
     def test_tcp(self) -> None:
         with Connection(self.tcp) as connection:
             self.assertEqual(self.ask(connection, "/"), "PROXY TCP4 127.0.0.1 127.0.0.1 %d %d" % (connection.sock.getsockname()[1], self.tcp))
+
+    # field: TcpProxy.proxy_protocol_tlvs, TlvEntry.format_string
+    def test_what_tcp_proxy_adds(self) -> None:
+        for name, added in (("those", " 240=ours 241=%d to %d"), ("all", " 240=ours 241=%d to %d"), ("v2", ""), ("v1", None)):
+            with self.subTest(name), Connection(self.tcp_ports[name]) as connection:
+                own, port = connection.sock.getsockname()[1], self.tcp_ports[name]
+                expected = "V2 127.0.0.1 127.0.0.1 %d %d" % (own, port)
+                if added is None:  # version 1 has no room for them
+                    expected, added = "PROXY TCP4 127.0.0.1 127.0.0.1 %d %d" % (own, port), ""
+                self.assertEqual(self.ask(connection, "/"), expected + (added % (own, port) if added else ""))
+        # A header of the client's own has said what there is to say.
+        body = socket.inet_aton("10.1.2.3") + socket.inet_aton("10.9.8.7") + struct.pack("!HHBH", 4660, 80, 234, 1) + b"a"
+        with Connection(self.tcp_ports["kept"]) as connection:
+            connection.send(SIGNATURE + struct.pack("!BBH", 0x21, 0x11, len(body)) + body)
+            self.assertEqual(self.ask(connection, "/"), "V2 10.1.2.3 10.9.8.7 4660 80 234=a")
+
+    def test_what_a_format_prints(self) -> None:
+        with Connection(self.port) as connection:
+            own = connection.sock.getsockname()[1]
+            self.assertEqual(self.ask(connection, "/printed"),
+                             "V2 127.0.0.1 127.0.0.1 %d %d 237=127.0.0.1:%d -" % (own, self.port, own))
+
+    def test_entries_that_are_none(self) -> None:
+        for entry, fault in (({"type": 1}, "needs a value or a format_string"), ({"type": 1, "value": "QQ==", "format_string": text("x")},
+                             "has a value and a format_string"), ({"type": 1, "format_string": text("%NONE%")}, "NONE")):
+            path = self.sandbox.write("refused.yaml", to_yaml(bootstrap(
+                [tcp_listener(1, "x", proxy_protocol_tlvs=[entry])], [cluster("x", 2)])))
+            run = subprocess.run([self.weir.process.popen.args[0], "--mode", "validate", "-c", path], capture_output=True, text=True)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(fault, run.stdout + run.stderr)
 
     def test_pools_of_clients_go(self) -> None:
         for _ in range(50):

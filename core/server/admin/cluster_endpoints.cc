@@ -33,14 +33,6 @@ void for_each_number(const lb::Host& host, Visit&& visit) {
   }
 }
 
-// As published: `canary: true` below envoy.lb of its metadata.
-bool is_canary(const lb::HostEntry& host) {
-  if (host.metadata == nullptr) return false;
-  const stream::Value* labels = host.metadata->root().find("envoy.lb");
-  const stream::Value* canary = labels != nullptr ? labels->find("canary") : nullptr;
-  return canary != nullptr && canary->kind() == stream::Value::Kind::kBool && canary->boolean();
-}
-
 std::string_view health_flags(lb::Health health) {
   switch (health) {
     case lb::Health::kHealthy:
@@ -101,7 +93,8 @@ class ClusterText {
     line("region", entry.locality().region);
     line("zone", entry.locality().zone);
     line("sub_zone", entry.locality().sub_zone);
-    line("canary", is_canary(entry) ? "true" : "false");
+    const bool canary = entry.metadata != nullptr && lb::is_canary(entry.metadata->root());
+    line("canary", canary ? "true" : "false");
     line("priority", std::to_string(entry.priority));
     line("success_rate", "-1");
     line("local_origin_success_rate", "-1");

@@ -238,7 +238,7 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
   server.add(
       "/drain_listeners",
       {.access = Access::kChange,
-       .help = "accept no more connections",
+       .help = "accept no more connections, also on listeners that come later",
        .parameters = {{"graceful", "only after the drain time, over which connections are told to end"},
                       {"skip_exit", "with graceful: not even then"},
                       {"inboundonly", "only listeners with traffic_direction INBOUND"}}},

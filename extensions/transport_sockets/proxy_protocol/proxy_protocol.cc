@@ -3,8 +3,11 @@
 #include <vector>
 
 #include "core/base/block.h"
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
+#include "core/stream/added_tlv.h"
 #include "core/stream/proxy_header.h"
+#include "core/stream/stream_info.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
@@ -21,7 +24,7 @@ using Proto = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyPro
 struct Settings {
   bool v2 = false;
   std::array<bool, 256> passed = {};  // types of TLVs of the client's own header
-  std::vector<std::pair<uint8_t, std::string>> added;
+  std::vector<stream::AddedTlv> added;
   stats::Counter v2_tlvs_exceed_max_length;
 };
 
@@ -32,7 +35,7 @@ class ProxyProtocol final : public filter::UpstreamTransport {
 
   std::unique_ptr<net::Transport> make(event::Lane& lane, std::string_view host_name,
                                        const filter::UpstreamTransportOptions& options, Slices& first) const override {
-    const std::string header = header_for(options.client);
+    const std::string header = header_for(options.client, lane);
     std::unique_ptr<net::Transport> transport =
         inner_ != nullptr ? inner_->make(lane, host_name, options, first) : nullptr;
     (transport != nullptr ? transport->wire_out() : first).append_copy(header, lane.blocks());
@@ -43,15 +46,17 @@ class ProxyProtocol final : public filter::UpstreamTransport {
   }
 
  private:
-  std::string header_for(const stream::ProxyHeader* client) const {
+  std::string header_for(const stream::ProxyHeader* client, event::Lane& lane) const {
     static const net::Address kNone;
     const net::Address& source = client != nullptr ? client->source : kNone;
     const net::Address& destination = client != nullptr ? client->destination : kNone;
     if (!settings_.v2) return proxy_header_v1(source, destination);
     std::vector<Tlv> tlvs;
-    for (const auto& [type, value] : settings_.added) tlvs.push_back({type, value});
+    const std::string added = added_for(source, destination, lane);
+    std::string_view left = added;
+    for (stream::Tlv tlv; stream::next_tlv(left, tlv);) tlvs.push_back(tlv);
     if (client != nullptr) {
-      std::string_view left = client->tlvs;
+      left = client->tlvs;
       for (stream::Tlv tlv; stream::next_tlv(left, tlv);) {
         if (settings_.passed[tlv.type]) tlvs.push_back(tlv);
       }
@@ -60,6 +65,20 @@ class ProxyProtocol final : public filter::UpstreamTransport {
     std::string header = proxy_header_v2(source, destination, tlvs, dropped);
     if (dropped > 0) settings_.v2_tlvs_exceed_max_length.inc();
     return header;
+  }
+
+  // Formats print what is known of a connection that is about to be opened: the client's addresses, the time, weir.
+  std::string added_for(const net::Address& source, const net::Address& destination, event::Lane& lane) const {
+    std::string added;
+    if (settings_.added.empty()) return added;
+    stream::StreamInfo info;
+    info.start = lane.now();
+    info.start_wall = lane.wall_now();
+    info.downstream_remote = source;
+    info.downstream_local = destination;
+    Arena arena(lane.arenas());
+    for (const stream::AddedTlv& one : settings_.added) one.append_to(added, {info}, arena);
+    return added;
   }
 
   const Settings settings_;
@@ -73,18 +92,9 @@ Settings read_settings(const ProxyProtocolConfig& proto, filter::FactoryScope& s
     settings.passed.fill(proto.pass_through_tlvs().match_type() == ProxyProtocolPassThroughTLVs::INCLUDE_ALL);
     for (uint32_t type : proto.pass_through_tlvs().tlv_type()) settings.passed[type & 0xff] = true;
   }
-  for (int i = 0; i < proto.added_tlvs_size(); ++i) {
-    const auto& one = proto.added_tlvs(i);
-    if (one.type() > 255 || one.value().size() > 65535) {
-      scope.below("config")
-          .below("added_tlvs", i)
-          .error(one.type() > 255 ? "type" : "value",
-                 one.type() > 255 ? "is a number of 0 to 255" : "has at most 65535 bytes");
-      continue;
-    }
-    settings.added.emplace_back(static_cast<uint8_t>(one.type()), one.value());
-    settings.passed[one.type()] = false;  // ours counts
-  }
+  settings.added = filter::translate_all(scope.translator(), &filter::ConfigTranslator::tlv, proto.added_tlvs(),
+                                         scope.below("config").at("added_tlvs"));
+  for (const stream::AddedTlv& one : settings.added) settings.passed[one.type] = false;  // ours counts
   if (!settings.v2 && (!settings.added.empty() || proto.has_pass_through_tlvs()))
     scope.error("config.version", "V1 carries no TLVs; write V2");
   settings.v2_tlvs_exceed_max_length = scope.store().counter("upstream.proxyprotocol.v2_tlvs_exceed_max_length");

@@ -145,6 +145,8 @@ std::shared_ptr<Settings> read_settings(const pb::TcpProxy& proto, filter::Facto
   if (proto.has_backoff_options()) read_back_off(proto.backoff_options(), scope.below("backoff_options"), *settings);
   read_hash_policy(proto, *settings);
   if (proto.has_tunneling_config()) read_tunnel(proto.tunneling_config(), scope.below("tunneling_config"), *settings);
+  settings->tlvs = filter::translate_all(scope.translator(), &filter::ConfigTranslator::tlv,
+                                         proto.proxy_protocol_tlvs(), scope.at("proxy_protocol_tlvs"));
   settings->connect_on_data = proto.upstream_connect_mode() == pb::ON_DOWNSTREAM_DATA;
   if (proto.has_max_early_data_bytes()) {
     settings->max_early_data = proto.max_early_data_bytes().value();

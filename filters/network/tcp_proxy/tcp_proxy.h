@@ -16,6 +16,7 @@
 #include "core/proxy/deadlines.h"
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
+#include "core/stream/added_tlv.h"
 #include "core/stream/filter_state.h"
 #include "core/stream/metadata.h"
 #include "core/stream/proxy_header.h"
@@ -60,6 +61,7 @@ struct Settings {
   bool connect_on_data = false;                  // not before the client has sent something
   std::optional<uint32_t> max_early_data;        // reading stops at so much before there is an upstream; none: at once
   std::unique_ptr<const TunnelSettings> tunnel;  // null: the cluster gets the bytes as they are
+  std::vector<stream::AddedTlv> tlvs;            // of a PROXY header to the upstream, if the client's is not kept
   HashBy hash_by = HashBy::kNothing;
   stream::FilterStateName hash_key;
   std::shared_ptr<const stream::StaticMetadata> match;  // of a cluster that a filter has chosen
@@ -127,6 +129,8 @@ class TcpProxy final : public filter::NetworkFilter,
   Duration back_off();
   void on_early_data(const Slices& data);
   void pass_on(Slices& data);
+  // What a PROXY header to the upstream says. `memory`: for the time of the call.
+  const stream::ProxyHeader* client_header(Arena& memory);
   // Bytes have moved.
   void touch();
   bool makes_progress();

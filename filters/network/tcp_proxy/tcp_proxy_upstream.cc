@@ -96,7 +96,7 @@ void TcpProxy::connect() {
   if (proxy::asks_for_names(cluster_pin_->spec, info_)) [[unlikely]] {
     if (name_memory_ == nullptr) name_memory_ = std::make_unique<Arena>(lane_.arenas());
     if (cluster_pin_->spec.transports.encrypts) proxy::add_filter_state(info_, options, *name_memory_);
-    if (cluster_pin_->spec.transports.tells_client) options.client = proxy::client_of(info_, client_header_);
+    if (cluster_pin_->spec.transports.tells_client) options.client = client_header(*name_memory_);
   }
   pool_ = &pool_->variant(options, speaks);
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
@@ -113,6 +113,14 @@ void TcpProxy::connect() {
     case ConnPool::Start::kOverflow:
       on_failed(ResetReason::kOverflow, {});
   }
+}
+
+// As published, what the client's own header has said stays as it is.
+const stream::ProxyHeader* TcpProxy::client_header(Arena& memory) {
+  const stream::ProxyHeader* header = proxy::client_of(info_, client_header_);
+  if (settings_.tlvs.empty() || header != client_header_.get() || !header->tlvs.empty()) return header;
+  for (const stream::AddedTlv& tlv : settings_.tlvs) tlv.append_to(client_header_->tlvs, {info_}, memory);
+  return header;
 }
 
 // What the client asks for by SNI, or what a filter says that it wants.

@@ -93,6 +93,7 @@ void put_counts(stream::Metadata& metadata, std::string_view space, const Counts
   metadata.set(space, "bytes_sent", number(counts.tx_bytes));
   metadata.set(space, "datagrams_received", number(counts.rx_datagrams));
   metadata.set(space, "datagrams_sent", number(counts.tx_datagrams));
+  metadata.set(space, "errors_sent", number(counts.tx_errors));
 }
 
 }  // namespace
@@ -225,7 +226,7 @@ void Session::on_ready(uint32_t) {
       owner_.host_.reader().read_connected(fd_, settings.upstream, batch_, [&](const net::Datagrams& one) {
         datagrams += one.count();
         bytes += one.bytes.size();
-        owner_.host_.send(peer_, local_, one);
+        owner_.host_.send(peer_, local_, one, hash_);
       });
   // So many at a time as come at a time.
   batch_ = outcome.taken == batch_ ? static_cast<uint8_t>(std::min<unsigned>(batch_ * 2u, net::DatagramReader::kMost))
@@ -328,6 +329,18 @@ filter::UdpFilter::Verdict UdpProxy::on_datagrams(const net::Address& peer, cons
   run_.pieces[run_.count++] = {const_cast<char*>(datagrams.bytes.data()), bytes};
   run_.bytes += bytes;
   return Verdict::kTaken;
+}
+
+void UdpProxy::on_receive_failed() {
+  settings_->stats->rx_errors.inc();
+  ++rx_errors_;
+}
+
+// `sender`: the session's hash, which tells those of one client apart that have different hosts.
+void UdpProxy::on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) {
+  settings_->stats->tx_errors.add(datagrams);
+  counts_.tx_errors += datagrams;
+  if (Session* session = find(sender, to, from, nullptr)) session->counts_.tx_errors += datagrams;
 }
 
 void UdpProxy::send_run() {
@@ -512,6 +525,7 @@ void UdpProxy::log() {
   stream::Metadata metadata(arena);
   constexpr std::string_view kSpace = "udp.proxy.proxy";
   put_counts(metadata, kSpace, counts_);
+  metadata.set(kSpace, "errors_received", number(rx_errors_));
   metadata.set(kSpace, "no_route", number(no_route_));
   metadata.set(kSpace, "session_total", number(sessions_total_));
   metadata.set(kSpace, "idle_timeout", number(idle_timeouts_));

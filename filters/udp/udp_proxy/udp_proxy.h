@@ -59,7 +59,7 @@ struct Settings {
 
 // Datagrams and bytes of a session, or of all.
 struct Counts {
-  uint64_t rx_datagrams = 0, rx_bytes = 0, tx_datagrams = 0, tx_bytes = 0;
+  uint64_t rx_datagrams = 0, rx_bytes = 0, tx_datagrams = 0, tx_bytes = 0, tx_errors = 0;
 };
 
 class UdpProxy;
@@ -117,7 +117,8 @@ class UdpProxy final : public filter::UdpFilter {
 
   Verdict on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) override;
   void on_batch_end() override { send_run(); }
-  void on_send_failed(uint32_t datagrams) override { settings_->stats->tx_errors.add(datagrams); }
+  void on_receive_failed() override;
+  void on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) override;
   bool still_needed() const override { return count_ != 0; }
   void on_leaving() override;
   size_t sessions() const { return count_; }
@@ -161,7 +162,7 @@ class UdpProxy final : public filter::UdpFilter {
   const MonoTime start_;
   const WallTime start_wall_;
   Counts counts_;
-  uint64_t sessions_total_ = 0, idle_timeouts_ = 0, no_route_ = 0;
+  uint64_t sessions_total_ = 0, idle_timeouts_ = 0, no_route_ = 0, rx_errors_ = 0;
   MonoTime silent_until_{};
   bool leaving_ = false;
 };

@@ -356,6 +356,8 @@ for name in (b"keep-alive", b"proxy-connection", b"upgrade"):
 for method in (b"OPTIONS", b"TRACE"):
     ROWS.append(Row("9110 7.6.2: %s with Max-Forwards: 0 goes no further" % method.decode(), [get(method + b" /x HTTP/1.1", b"Max-Forwards: 0")], [Answer((200, 204, 405, 501), method=method.decode())], []))
     forward("9110 7.6.2: %s with Max-Forwards counts down" % method.decode(), get(method + b" /x HTTP/1.1", b"Max-Forwards: 7"), Request(has=[("max-forwards", "6")]))
+    refuse("9110 7.6.2: %s with two Max-Forwards that differ" % method.decode(), get(method + b" /x HTTP/1.1", b"Max-Forwards: 7", b"Max-Forwards: 3"))
+    forward("9110 7.6.2: %s with Max-Forwards twice" % method.decode(), get(method + b" /x HTTP/1.1", b"Max-Forwards: 7", b"Max-Forwards: 7"), Request(has=[("max-forwards", "6")]))
 forward("9110 7.6.2: other methods keep Max-Forwards", get(b"GET / HTTP/1.1", b"Max-Forwards: 0"), Request(has=[("max-forwards", "0")]))
 respond("9110 7.6.3: Via is added to answers", b"HTTP/1.1 200 OK\r\nvia: 1.0 fred\r\ncontent-length: 2\r\n\r\nok", Answer(has=[("via", "1.0 fred, 1.1 weir")]), listener="via")
 forward("9110 7.6.3: Via is added to requests", get(b"GET / HTTP/1.1", b"Via: 1.0 fred"), Request(has=[("via", "1.0 fred, 1.1 weir")]), listener="via")

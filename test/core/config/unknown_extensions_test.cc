@@ -47,6 +47,15 @@ TEST(UnknownTypes, TheNearestIsOffered) {
   // Another filter of the same folder is not what was meant.
   EXPECT_EQ(meant("envoy.extensions.filters.http.abc.v3.Abc"), "");
   EXPECT_EQ(meant("envoy.extensions.filters.http.raft.v3.Raft"), "");
+  // Nor is one whose name is that of many.
+  EXPECT_EQ(meant("acme.coffee.v1.FilterConfig"), "");
+  EXPECT_EQ(meant("envoy.extensions.filters.http.coffee.v3.Config"), "");
+  EXPECT_EQ(meant("stats.PluginConfig"), "");
+  EXPECT_EQ(meant("Config"), "");
+  EXPECT_EQ(meant("envoy.config.filter.http.dynamic_forward_proxy.v2alpha.FilterConfig"),
+            "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig");
+  EXPECT_EQ(meant("envoy.extensions.filters.http.header_to_metadta.v3.Config"),
+            "envoy.extensions.filters.http.header_to_metadata.v3.Config");
   EXPECT_EQ(unknown_type("envoy.filters.http.router").sentence(),
             "unknown type envoy.filters.http.router; this is the name of an extension; its type is "
             "envoy.extensions.filters.http.router.v3.Router");

@@ -1,5 +1,6 @@
 #include "core/net/datagrams.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -52,12 +53,23 @@ struct Recorder : DatagramHandler {
   }
   void on_batch_end() override { ++batches; }
   void on_dropped(uint64_t datagrams) override { dropped += datagrams; }
-  void on_send_failed(uint32_t datagrams) override { failed += datagrams; }
+  void on_receive_failed() override { ++receive_failed; }
+  void on_send_failed(const Address& to, const Address&, uint64_t sender, uint32_t datagrams) override {
+    failed += datagrams;
+    failures.push_back({to.to_string(), sender, datagrams});
+  }
+  struct Failure {
+    std::string to;
+    uint64_t sender = 0;
+    uint32_t datagrams = 0;
+    bool operator==(const Failure&) const = default;
+  };
+  std::vector<Failure> failures;
   std::vector<Address> peers, locals;
   std::vector<std::string> seen;
   std::vector<uint32_t> counts;
   int batches = 0;
-  uint64_t dropped = 0, failed = 0;
+  uint64_t dropped = 0, failed = 0, receive_failed = 0;
 };
 
 struct DatagramSocketTest : testing::Test {
@@ -160,6 +172,30 @@ TEST_F(DatagramSocketTest, CountsWhatCannotBeSent) {
   lane.turn();
   EXPECT_EQ(recorder.failed, 1U);
   EXPECT_EQ(peer.received(), std::vector<std::string>{"fine"});
+}
+
+TEST_F(DatagramSocketTest, SaysWhoseCannotBeSent) {
+  auto socket = open("127.0.0.1");
+  const Address elsewhere = *Address::from_ip("::1", 9);
+  for (const uint64_t sender : {7, 7, 8}) socket->send(elsewhere, {}, {"x", 0}, sender);
+  socket->send(peer.address(), {}, {"fine", 0}, 9);
+  socket->send(elsewhere, {}, {std::string(5000, 'x'), 0}, 10);  // at once
+  lane.turn();
+  EXPECT_EQ(recorder.failures,
+            (std::vector<Recorder::Failure>{{"[::1]:9", 7, 2}, {"[::1]:9", 8, 1}, {"[::1]:9", 10, 1}}));
+}
+
+// Bound sockets have no errors of peers: that of a pipe, which is no socket, stands for the kernel's.
+TEST_F(DatagramSocketTest, SaysThatItCouldNotReceive) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+  {
+    DatagramSocket socket(lane.lane(), ends[0], {}, {}, reader, recorder);
+    ASSERT_EQ(write(ends[1], "x", 1), 1);
+    lane.turn();
+    EXPECT_EQ(recorder.receive_failed, 1U);
+  }
+  close(ends[1]);
 }
 
 TEST_F(DatagramSocketTest, ReadsWhatIsThereBeforeItCloses) {

@@ -71,8 +71,10 @@ class ConfigurationTest : public testing::Test {
 
 TEST_F(ConfigurationTest, AnUnknownFilterIsAnError) {
   EXPECT_EQ(load(with("")), "");
-  EXPECT_EQ(load(with(one("f", "acme.Frobnicator"))),
-            "error: http_filters[0].typed_config: unknown type acme.Frobnicator\n");
+  EXPECT_EQ(
+      load(with(one("f", "acme.Frobnicator"))),
+      "error: http_filters[0].typed_config: unknown type acme.Frobnicator; --unknown-extensions passthrough leaves "
+      "it out\n");
   EXPECT_EQ(load(with(one("f", "envoy.extensions.filters.http.bufer.v3.Buffer"))),
             "error: http_filters[0].typed_config: unknown type envoy.extensions.filters.http.bufer.v3.Buffer; did you "
             "mean envoy.extensions.filters.http.buffer.v3.Buffer?\n");
@@ -89,6 +91,16 @@ TEST_F(ConfigurationTest, ThePlaceIsThatOfTheType) {
   ASSERT_EQ(diagnostics.items().size(), 1u);
   EXPECT_EQ(diagnostics.items()[0].line, 2);
   EXPECT_EQ(diagnostics.items()[0].column, 37);
+}
+
+TEST_F(ConfigurationTest, WhatWouldLeaveItOutIsSaid) {
+  constexpr std::string_view kFlag = "--unknown-extensions";
+  for (const char* type : {"acme.Frobnicator", "envoy.extensions.filters.http.mcp.v3.Mcp"})
+    EXPECT_NE(load(with(one("f", type))).find(kFlag), std::string::npos) << type;
+  // It would not, or something else is to be done.
+  for (const char* type : {"acme.ExtAuthz", "envoy.config.core.v3.Locality",
+                           "envoy.extensions.filters.http.ruoter.v3.Router", "envoy.filters.http.router"})
+    EXPECT_EQ(load(with(one("f", type))).find(kFlag), std::string::npos) << type;
 }
 
 TEST_F(ConfigurationTest, AnOptionalFilterIsLeftOut) {
@@ -213,7 +225,7 @@ TEST_F(ConfigurationTest, PerRouteIsOptional) {
             "acme.PerRoute; this per-route configuration of an HTTP filter is left out, as is_optional allows\n");
   EXPECT_EQ(load(with(kFilterF, "", route(""))),
             "error: route_config.virtual_hosts[0].routes[0].typed_per_filter_config.f.config: unknown type "
-            "acme.PerRoute\n");
+            "acme.PerRoute; --unknown-extensions passthrough leaves it out\n");
 }
 
 TEST_F(ConfigurationTest, CopiesOfRequestsDoNotPassTheFiltersOfTheirCluster) {

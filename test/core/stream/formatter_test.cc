@@ -188,6 +188,8 @@ TEST_F(FormatterTest, Hostname) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
   EXPECT_EQ(print("%HOSTNAME%"), name);
+  for (const char* side : {"DOWNSTREAM_LOCAL", "DOWNSTREAM_DIRECT_LOCAL", "UPSTREAM_REMOTE"})
+    EXPECT_EQ(print("%" + std::string(side) + "_ADDRESS_ENDPOINT_ID%"), "-") << side;
   // A UUID of version 4, another one each time.
   const std::string one = print("%UNIQUE_ID%");
   const std::string other = print("%UNIQUE_ID%");

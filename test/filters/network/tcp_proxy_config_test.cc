@@ -36,7 +36,7 @@ TEST(TcpProxyConfig, WhatIsNotThereYetIsRefused) {
     return errors.size() == 1 && errors[0].starts_with(path);
   };
   EXPECT_TRUE(refused([](auto& proto) { proto.mutable_on_demand(); }, "on_demand: "));
-  EXPECT_TRUE(refused([](auto& proto) { proto.add_proxy_protocol_tlvs()->set_type(224); }, "proxy_protocol_tlvs"));
+  EXPECT_TRUE(refused([](auto& proto) { proto.add_proxy_protocol_tlvs()->set_type(224); }, "proxy_protocol_tlvs[0]: "));
   EXPECT_TRUE(refused([](auto& proto) { proto.set_upstream_connect_mode(pb::ON_DOWNSTREAM_TLS_HANDSHAKE); },
                       "upstream_connect_mode: "));
   EXPECT_TRUE(refused(
