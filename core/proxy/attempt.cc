@@ -107,6 +107,8 @@ bool Attempt::take_retry_share() {
     const uint32_t others = cluster.retries.used() - (retry_share_ ? 1 : 0);
     if (others >= breakers.retry_budget_min) return false;
     if (breakers.retry_budget_is_default && !cluster.take_free_repetition(router_.lane().now())) return false;
+  } else {
+    cluster.use_free_repetition();
   }
   // The budget replaces max_retries; the lease only counts.
   if (!retry_share_) retry_share_ = cluster.retries.acquire();

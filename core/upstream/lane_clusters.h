@@ -87,11 +87,14 @@ class ClusterLocal {
   // that a server took with it when it died. One for each answer that was not to be repeated, as many as half of the
   // cluster's requests could need at once. So that a cluster of which nothing answers gets hardly more than the
   // percentage, however few requests there are at a time: this lane's part of what is there at the beginning, and of
-  // two in a second.
+  // two in a second. What the percentage allows uses them up, too.
   void note_answer() {
     if (free_repetitions_ < std::max(repetitions_at_first_, active_requests() / 2)) ++free_repetitions_;
   }
   bool take_free_repetition(MonoTime now);
+  void use_free_repetition() {
+    if (free_repetitions_ > 0) --free_repetitions_;
+  }
 
   Lease connections, pending, requests, retries, waiting_retries;
   // Where connections are wanted while their limit is reached.
