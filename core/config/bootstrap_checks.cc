@@ -37,6 +37,17 @@ bool speaks_http1_alone(const Cluster& cluster) {
   return !cluster.has_http2_protocol_options() && cluster.protocol_selection() != Cluster::USE_DOWNSTREAM_PROTOCOL;
 }
 
+int hosts_of(const Cluster& cluster) {
+  int hosts = 0;
+  for (const auto& locality : cluster.load_assignment().endpoints()) hosts += locality.lb_endpoints_size();
+  return hosts;
+}
+
+uint32_t ejection_percent(const Cluster& cluster) {
+  const auto& detection = cluster.outlier_detection();
+  return detection.has_max_ejection_percent() ? detection.max_ejection_percent().value() : 10;
+}
+
 class Checks {
  public:
   Checks(const bootstrap_v3::Bootstrap& bootstrap, const PositionIndex& positions, Diagnostics& diagnostics)
@@ -216,25 +227,15 @@ class Checks {
     }
   }
 
-  // A host may be ejected if that keeps the ejected share within the limit.
   void outlier_detection(const Cluster& cluster, int index) {
-    const auto& detection = cluster.outlier_detection();
-    if (!cluster.has_outlier_detection() || detection.always_eject_one_host().value()) {
-      return;
-    }
-    int hosts = 0;
-    for (const auto& locality : cluster.load_assignment().endpoints()) {
-      hosts += locality.lb_endpoints_size();
-    }
-    const uint32_t percent = detection.has_max_ejection_percent() ? detection.max_ejection_percent().value() : 10;
-    if (hosts < 2 || percent * static_cast<uint32_t>(hosts) >= 100) {
-      return;
-    }
+    if (!ejects_nobody(cluster)) return;
+    const int hosts = hosts_of(cluster);
     const int enough = (100 + hosts - 1) / hosts;
+    const std::string percent = std::to_string(ejection_percent(cluster));
     report(Severity::kWarning, item_path(kClusters, index, "outlier_detection"),
-           "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + std::to_string(percent) +
+           "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + percent +
                " no host can ever be ejected",
-           std::to_string(percent), "set always_eject_one_host or " + std::to_string(enough));
+           percent, "set always_eject_one_host or " + std::to_string(enough));
   }
 
   void report(Severity severity, std::string path, std::string what, std::string found, std::string hint) {
@@ -259,6 +260,14 @@ class Checks {
 };
 
 }  // namespace
+
+// A host may be ejected if that keeps the ejected share within the limit.
+bool ejects_nobody(const Cluster& cluster) {
+  if (!cluster.has_outlier_detection() || cluster.outlier_detection().always_eject_one_host().value()) return false;
+  if (cluster.has_cluster_type() || cluster.type() != Cluster::STATIC) return false;  // hosts come later
+  const int hosts = hosts_of(cluster);
+  return hosts >= 2 && ejection_percent(cluster) * static_cast<uint32_t>(hosts) < 100;
+}
 
 void check_bootstrap(const bootstrap_v3::Bootstrap& bootstrap, const std::vector<Reference>& references,
                      const PositionIndex& positions, Diagnostics& diagnostics) {

@@ -82,7 +82,7 @@ class Walk {
       if (size == 0 || (size < 0 && !reflection.HasField(message, &field))) continue;
       steps_.push_back({&field, -1, nullptr});
       if (visit.row->state != FieldState::kImplemented) {
-        unsupported(*visit.row);
+        if (!is_known(message, reflection, visit, size)) unsupported(*visit.row);
       } else if (size < 0) {
         one(message, reflection, visit);
       } else {
@@ -112,6 +112,11 @@ class Walk {
       }
     }
     return text;
+  }
+
+  bool is_known(const Message& message, const Reflection& reflection, const Visit& visit, int size) const {
+    return !known_.empty() && size < 0 && visit.field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+           known_.contains(&reflection.GetMessage(message, visit.field));
   }
 
   void unsupported(const FieldRow& row) {

@@ -27,7 +27,7 @@ FieldCounts count_fields(const google::protobuf::Descriptor& message);
 // Goes through `message`, which is at `path`, and all messages in it, and reports every field and enum value that is
 // set and not implemented. A field that has its default value cannot be told from one that is not set, and does no
 // harm. An Any is not looked into: whoever unpacks it walks what is inside. Says nothing about a message that the table
-// does not have, and nothing about those in `known`, which went through it before.
+// does not have, and nothing about those in `known`, which went through it before or are known to change nothing.
 using KnownMessages = std::unordered_set<const google::protobuf::Message*>;
 void check_fields(const google::protobuf::Message& message, const std::string& path, filter::ConfigReport& report,
                   const KnownMessages& known = {});

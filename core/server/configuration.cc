@@ -7,6 +7,7 @@
 
 #include "core/base/log_format.h"
 #include "core/config/address_config.h"
+#include "core/config/bootstrap_checks.h"
 #include "core/config/google_grpc_config.h"
 #include "core/config/name_table.h"
 #include "core/config/proto_loader.h"
@@ -301,6 +302,9 @@ class InForce {
     const auto clusters = static_cast<size_t>(resources.clusters_size());
     cluster_texts_ = positions.digests_of("static_resources.clusters", clusters);
     for (uint64_t& text : cluster_texts_) text = defaults.with(text);
+    for (const auto& cluster : resources.clusters()) {
+      if (config::ejects_nobody(cluster)) known_.insert(&cluster.outlier_detection());
+    }
     listener_texts_ =
         positions.digests_of("static_resources.listeners", static_cast<size_t>(resources.listeners_size()));
     if (inventory == nullptr) return;
