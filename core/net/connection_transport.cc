@@ -87,11 +87,12 @@ void Connection::end_handshake() {
   in_handler_ = true;
   handler_->on_connected();
   in_handler_ = false;
+  const uint64_t before = bytes_read_;
   read_through();
   // A client whose last flight nobody answers holds back its request until that is acknowledged (RFC 9293 3.7.4), which
   // the kernel would put off for 40 ms in the hope of an answer. Most servers send session tickets at once; ours travel
-  // with the first response, which saves a call.
-  if (fd_ >= 0 && !opened_here_ && remote_.is_ip()) {
+  // with the first response, which saves a call. Whose request has come with it waits for the answer anyway.
+  if (fd_ >= 0 && !opened_here_ && bytes_read_ == before && remote_.is_ip()) {
     const int on = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
   }
@@ -187,7 +188,9 @@ bool Connection::write_through(bool& progress) {
         return false;
       }
     }
-    if (half_close_ && !transport.handshaking_ && !transport.shut_ && out_.empty()) {
+    // Its last words travel with the last bytes.
+    const bool last = half_close_ || (closing() && !reset_at_end_ && linger_ == Duration::zero());
+    if (last && !transport.handshaking_ && !transport.shut_ && out_.empty()) {
       transport.shut_ = true;
       transport.shut();
     }

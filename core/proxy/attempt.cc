@@ -103,12 +103,12 @@ bool Attempt::take_retry_share() {
     if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
     return retry_share_;
   }
-  if (!percentage_allows_retry()) {
-    const uint32_t others = cluster.retries.used() - (retry_share_ ? 1 : 0);
-    if (others >= breakers.retry_budget_min) return false;
-    if (breakers.retry_budget_is_default && !cluster.take_free_repetition(router_.lane().now())) return false;
-  } else {
+  if (percentage_allows_retry()) {
     cluster.use_free_repetition();
+  } else if (breakers.retry_budget_is_default) {
+    if (!cluster.take_free_repetition(router_.lane().now())) return false;
+  } else if (cluster.retries.used() >= breakers.retry_budget_min) {
+    return false;
   }
   // The budget replaces max_retries; the lease only counts.
   if (!retry_share_) retry_share_ = cluster.retries.acquire();

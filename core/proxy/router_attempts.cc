@@ -474,14 +474,6 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectionTermination:
     case ResetReason::kResponseCut:
     case ResetReason::kRemoteReset:
-      // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
-      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was, as long as
-      // others do answer; that of a request whose connection was stale before has still to come.
-      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && retry_.covers(kAfterReset) &&
-          cluster_->has_other_hosts(tried()) && !attempt.percentage_allows_retry() &&
-          cluster_->take_free_repetition(lane().now()))
-        charge = Charge::kNothing;
-      [[fallthrough]];
     case ResetReason::kProtocolError:
       conditions |= kAfterReset;
       break;

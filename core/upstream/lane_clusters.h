@@ -83,9 +83,9 @@ class ClusterLocal {
     pool.host().totals.rq_total.inc();
   }
 
-  // Repetitions beside the percentage of the budget that nobody has configured: those of its floor, and of requests
-  // that a server took with it when it died. One for each answer that was not to be repeated, as many as half of the
-  // cluster's requests could need at once. So that a cluster of which nothing answers gets hardly more than the
+  // Repetitions beside the percentage of the budget that nobody has configured, instead of a floor: one for each answer
+  // that was not to be repeated, as many as half of the cluster's requests could need at once. So that as long as some
+  // hosts answer, what others fail goes to them; and a cluster of which nothing answers gets hardly more than the
   // percentage, however few requests there are at a time: this lane's part of what is there at the beginning, and of
   // two in a second. What the percentage allows uses them up, too.
   void note_answer() {
