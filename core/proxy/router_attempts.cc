@@ -398,7 +398,7 @@ bool Router::hedge(Attempt& attempt, uint32_t conditions) {
 bool Router::is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end) {
   const uint32_t conditions = retry_.conditions_of(response, status);
   if (!retry_.covers(conditions)) {
-    cluster_->note_answer();
+    if (status < 500) cluster_->note_answer();
     return false;
   }
   if (is_replaced(attempt) || !retry(attempt, conditions, Charge::kFull, !end, &response)) {
@@ -462,9 +462,12 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   switch (reason) {
     case ResetReason::kConnectFailure:
     case ResetReason::kConnectTimeout:
-      // Limits on retries keep them from adding to an upstream's load. A host that took no connection had none of it,
-      // and one that was not tried yet gets no more than if it had been picked first.
-      if (cluster_->has_other_hosts(tried())) charge = Charge::kNothing;
+      // The default budget keeps retries from adding to an upstream's load. A host that took no connection had none of
+      // it (but for what a handshake costs), and one that was not tried yet gets no more than if it had been picked
+      // first.
+      if (breakers().retry_budget_is_default && !attempt.spec().transports.encrypts &&
+          cluster_->has_other_hosts(tried()))
+        charge = Charge::kNothing;
       conditions = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError |
                    retry_on::kResetBeforeRequest | retry_on::kReset;
       break;

@@ -440,26 +440,36 @@ TEST(Responses, WithTrailersAreTimedToo) {
   EXPECT_EQ(world.log(), Lines{"5 8"});
 }
 
-// A host that takes no connection has no load from it: going on to one that was not tried costs one of num_retries, but
-// nothing of what limits retries for the upstream's sake.
+// A host that takes no connection has no load from it: going on to one that was not tried costs one of num_retries, and
+// nothing of the default budget. A limit that somebody has set holds.
 TEST(Retries, RefusedConnectionsMoveOnToOtherHosts) {
-  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
-                    .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; },
-                    .upstreams = 3});
-  world.upstream(0).stop();
-  world.upstream(1).stop();
-  auto client = world.connect();
-  client->send(kGet);
-  world.settle();
-  world.advance(1s);
-  world.advance(1s);
-  auto server = world.upstream(2).accept();
-  server->send(kOk);
-  world.settle();
-  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 200 "));
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 2);
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
-  EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
+  for (const bool by_default : {true, false}) {
+    ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
+                      .cluster =
+                          [by_default](upstream::ClusterSpec& spec) {
+                            spec.breakers.has_retry_budget = true;
+                            spec.breakers.retry_budget_is_default = by_default;
+                            spec.breakers.retry_budget_percent = 0;
+                            spec.breakers.retry_budget_min = 1;
+                          },
+                      .upstreams = 3});
+    world.upstream(0).stop();
+    world.upstream(1).stop();
+    auto busy = world.connect();
+    busy->send(kGet);  // to the first server, and then to another one
+    auto client = world.connect();
+    client->send(kGet);
+    for (int i = 0; i < 4; ++i) {
+      world.settle();
+      world.advance(1s);
+    }
+    const bool both = by_default;
+    for (int i = 0; i < (both ? 2 : 1); ++i) world.upstream(2).accept()->send(kOk);
+    world.settle();
+    EXPECT_TRUE(busy->receive().starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(client->receive().starts_with(both ? "HTTP/1.1 200 " : "HTTP/1.1 503 "));
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), both ? 0 : 1);
+  }
 }
 
 TEST(Retries, TheAnswerSaysThatThereWereSome) {
