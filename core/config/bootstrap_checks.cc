@@ -232,10 +232,10 @@ class Checks {
     const int hosts = hosts_of(cluster);
     const int enough = (100 + hosts - 1) / hosts;
     const std::string percent = std::to_string(ejection_percent(cluster));
-    report(Severity::kWarning, item_path(kClusters, index, "outlier_detection"),
-           "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + percent +
-               " no host can ever be ejected",
-           percent, "set always_eject_one_host or " + std::to_string(enough));
+    report(
+        Severity::kWarning, item_path(kClusters, index, "outlier_detection"),
+        "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + percent + " no host can ever be ejected",
+        percent, "set always_eject_one_host or " + std::to_string(enough));
   }
 
   void report(Severity severity, std::string path, std::string what, std::string found, std::string hint) {

@@ -155,6 +155,11 @@ void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& 
       report.unsupported(at, message->GetTypeName() + " is not supported by weir yet");
       continue;
     }
+    // By another key they would be a second entry perhaps, and the order of a map is nobody's.
+    if (name != kHttpOptions) {
+      report.error(at, "must have the key " + std::string(kHttpOptions) + ", as published");
+      continue;
+    }
     const auto& options = static_cast<const envoy::extensions::upstreams::http::v3::HttpProtocolOptions&>(*message);
     read_common_http(options.common_http_protocol_options(), spec);
     if (options.has_upstream_http_protocol_options()) {

@@ -47,12 +47,18 @@ void RouteFilterConfigs::read_one(std::string_view name, const google::protobuf:
     return;
   }
   spec.disabled = wrapper.disabled();
+  if (!wrapper.has_config() && !wrapper.disabled()) {
+    path_.error("needs config or disabled: true; config: {} switches the filter on and configures nothing");
+    return;
+  }
   // As control planes write it: nothing is configured by "config: {}".
   if (wrapper.has_config() && wrapper.config().ByteSizeLong() > 0) {
     FieldPath::Step step(path_, "config");
     if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
   }
-  // An empty wrapper says something too: it turns a filter on that the listener has disabled.
+  // As published, what a wrapper configures that switches the filter off is ignored: also where a route below switches
+  // it on again.
+  if (wrapper.disabled()) spec.config = nullptr;
   specs.push_back(std::move(spec));
 }
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "core/config/diagnostics.h"
 #include "core/config/field_report.h"
@@ -80,11 +81,18 @@ Entry fraction_entry(runtime::Fraction fraction) {
 }
 
 void read_values(const google::protobuf::Struct& message, const std::string& prefix, const FieldReport& place,
-                 Entries& out) {
+                 std::set<std::string>& seen, Entries& out) {
   using google::protobuf::Value;
   for (const auto& [name, value] : message.fields()) {
     std::string key = prefix.empty() ? name : prefix + "." + name;
     const FieldReport at = place.below(name);
+    if (value.kind_case() != Value::kStructValue || is_fraction(value.struct_value())) {
+      // "a.b: 1" and "a: {b: 1}" are the same key, and the order of a map is nobody's.
+      if (!seen.insert(key).second) {
+        at.error(shown(key) + " is there twice, once with dots and once as a map; remove one of them");
+        continue;
+      }
+    }
     switch (value.kind_case()) {
       case Value::kNumberValue: {
         Entry& entry = out[key];
@@ -100,7 +108,7 @@ void read_values(const google::protobuf::Struct& message, const std::string& pre
         break;
       case Value::kStructValue:
         if (!is_fraction(value.struct_value())) {
-          read_values(value.struct_value(), key, at, out);
+          read_values(value.struct_value(), key, at, seen, out);
         } else if (auto fraction = read_fraction(value.struct_value())) {
           out[key] = fraction_entry(*fraction);
         } else {
@@ -114,6 +122,11 @@ void read_values(const google::protobuf::Struct& message, const std::string& pre
         break;
     }
   }
+}
+
+void read_static_layer(const google::protobuf::Struct& message, const FieldReport& place, Entries& out) {
+  std::set<std::string> seen;
+  read_values(message, "", place, seen, out);
 }
 
 // Lines that begin with # are comments.
@@ -229,7 +242,7 @@ RuntimeTranslation translate_runtime(const envoy::config::bootstrap::v3::Layered
     }
     switch (from.layer_specifier_case()) {
       case RuntimeLayer::kStaticLayer:
-        read_values(from.static_layer(), "", at.below("static_layer"), layer.entries);
+        read_static_layer(from.static_layer(), at.below("static_layer"), layer.entries);
         break;
       case RuntimeLayer::kDiskLayer:
         if (!read_disk_layer(from.disk_layer(), at.below("disk_layer"), service_cluster, layer.entries)) {

@@ -95,6 +95,14 @@ bool says_nothing(std::string_view simple) {
   return std::find(std::begin(kNames), std::end(kNames), simple) != std::end(kNames);
 }
 
+// But for a typing error or two: peer_metadata is not set_metadata.
+bool nearly(std::string_view wanted, std::string_view word) {
+  const size_t limit = std::min<size_t>(2, word.size() / 4);
+  return edit_distance(wanted, word, limit) <= limit;
+}
+
+std::string_view package_of(std::string_view type) { return type.substr(0, type.rfind('.')); }
+
 // The last part of the package's name, without a version: tap of envoy.extensions.filters.http.tap.v3.
 std::string_view word_of_package(std::string_view type) {
   const auto cut = [&] { type = type.substr(0, type.find('.') == type.npos ? 0 : type.rfind('.')); };
@@ -125,8 +133,10 @@ std::string suggest_type(std::string_view type) {
   std::string best;
   size_t best_distance = 200;
   const auto offer = [&](const std::string& name) {
-    const bool same =
-        simple_name(name) == own_name && (!package_counts || may_be_meant(own_word, word_of_package(name)));
+    // In such a package the names that say nothing are mistaken for each other: Config for FilterConfig.
+    const bool same = package_counts ? (simple_name(name) == own_name && nearly(own_word, word_of_package(name))) ||
+                                           (package_of(name) == package_of(type) && says_nothing(simple_name(name)))
+                                     : simple_name(name) == own_name;
     const size_t limit = same ? kSameName : kTypingErrors;
     const size_t distance = edit_distance(name, type, std::min(best_distance - 1, limit));
     if (distance <= limit && distance < best_distance && (same || alike(type, name))) {

@@ -128,7 +128,6 @@ class StartTest(LintTestCase):
         self.assertEqual(code, 0, errors)
         self.assertNotIn("unreachable", errors)
 
-
     def test_findings_that_are_errors(self) -> None:
         """A TLS listener in front of plain text elsewhere, and the switch that forbids it."""
         own = Authority(self.sandbox).issue("a.example")
@@ -147,6 +146,14 @@ class StartTest(LintTestCase):
         del config["static_resources"]["listeners"][0]  # what is only joined is plain text, too
         self.assertEqual(self.run_weir("--mode", "validate", "--lint-error", "plaintext-upstream", "-c", self.file(config))[0], 1)
         self.assertEqual(self.run_weir("--lint-error", "plaintext", "-c", path)[0], 2)
+
+    def test_what_loading_warns_of_may_be_an_error(self) -> None:
+        expired = Authority(self.sandbox).issue("a.example", days=-3)
+        path = self.file(bootstrap([over_tls(http_listener(0, [direct({"prefix": "/"}, "x")]), server_tls(expired))]))
+        self.assertEqual(self.run_weir("--mode", "validate", "-c", path)[0], 0)
+        code, _, errors = self.run_weir("--mode", "validate", "--lint-error", "certificate-dates", "-c", path)
+        self.assertEqual(code, 1)
+        self.assertRegex(errors, r"error: .*has expired on .*\[certificate-dates\]")
 
     def test_a_start_says_a_few_things_only(self) -> None:
         config = configuration()

@@ -4,7 +4,10 @@ namespace weir::config::lint {
 
 Findings::Findings(const PositionIndex& positions, Diagnostics& diagnostics, const LintOptions& options)
     : positions_(positions), diagnostics_(diagnostics), options_(options) {
-  for (const Diagnostic& item : diagnostics.items()) known_.insert(item.path);
+  // What is to be an error is more than the warning that was said.
+  for (const Diagnostic& item : diagnostics.items()) {
+    if (options.forbidden.empty() || item.severity == Severity::kError) known_.insert(item.path);
+  }
 }
 
 void Findings::begin_rule(const Rule& rule) {

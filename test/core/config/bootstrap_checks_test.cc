@@ -221,7 +221,8 @@ TEST(BootstrapChecks, OutlierDetectionThatCanEjectNobody) {
   EXPECT_EQ(with(4, "max_ejection_percent: 25"), "");
   EXPECT_EQ(with(10, ""), "");
   EXPECT_EQ(with(4, "always_eject_one_host: true"), "");
-  EXPECT_EQ(with(4, "}, type: STRICT_DNS, cleanup_interval: 5s, upstream_bind_config: {"), "") << "a name is many hosts";
+  EXPECT_EQ(with(4, "}, type: STRICT_DNS, cleanup_interval: 5s, upstream_bind_config: {"), "")
+      << "a name is many hosts";
   EXPECT_NE(with(3, "max_ejection_percent: 33").find("set always_eject_one_host or 34"), std::string::npos);
 }
 

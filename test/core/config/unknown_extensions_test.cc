@@ -52,6 +52,9 @@ TEST(UnknownTypes, TheNearestIsOffered) {
   EXPECT_EQ(meant("envoy.extensions.filters.http.coffee.v3.Config"), "");
   EXPECT_EQ(meant("stats.PluginConfig"), "");
   EXPECT_EQ(meant("Config"), "");
+  EXPECT_EQ(meant("io.istio.http.peer_metadata.Config"), "");
+  EXPECT_EQ(meant("envoy.extensions.filters.http.grpc_stats.v3.Config"),
+            "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig");
   EXPECT_EQ(meant("envoy.config.filter.http.dynamic_forward_proxy.v2alpha.FilterConfig"),
             "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig");
   EXPECT_EQ(meant("envoy.extensions.filters.http.header_to_metadta.v3.Config"),

@@ -383,6 +383,30 @@ TEST(RouteConfig, PerFilterConfiguration) {
   EXPECT_EQ(diagnostics.nack_text(), base + ".z: unknown type");
 }
 
+// As published: what is disabled has no configuration that a level below could bring back to life.
+TEST(RouteConfig, WhatAWrapperDisablesItDoesNotConfigure) {
+  FakeEnv env;
+  Diagnostics diagnostics;
+  RouteConfiguration message = parse(host_with("routes { match { prefix: '/' } route { cluster: 'c' } }"));
+  auto& filters = *message.mutable_virtual_hosts(0)->mutable_routes(0)->mutable_typed_per_filter_config();
+  envoy::config::route::v3::FilterConfig off;
+  off.set_disabled(true);
+  off.mutable_config()->set_type_url("native");
+  filters["a"].PackFrom(off);
+  auto table = build_route_table(message, "rc", env, diagnostics);
+  ASSERT_NE(table, nullptr) << diagnostics.text();
+  const auto* entry = first_route(*table).filter_configs().find(1);
+  ASSERT_NE(entry, nullptr);
+  EXPECT_TRUE(entry->disabled);
+  EXPECT_EQ(entry->config, nullptr);
+  // And one that says neither says nothing.
+  filters["a"].PackFrom(envoy::config::route::v3::FilterConfig());
+  EXPECT_EQ(build_route_table(message, "rc", env, diagnostics), nullptr);
+  EXPECT_EQ(diagnostics.nack_text(),
+            "rc.virtual_hosts[0].routes[0].typed_per_filter_config.a: needs config or disabled: "
+            "true; config: {} switches the filter on and configures nothing");
+}
+
 // field: RouteMatch.cookies, RouteMatch.dynamic_metadata, RouteMatch.filter_state
 TEST(RouteConfig, ConditionsOnTheStream) {
   auto table = build(host_with(R"(

@@ -116,6 +116,15 @@ TEST_F(RuntimeConfigTest, WithoutLayersThereIsOneForAdmin) {
   EXPECT_EQ(said(), "");
 }
 
+// Whichever came last in a map without an order.
+TEST_F(RuntimeConfigTest, AKeyWithDotsAndAsAMapIsOneTooMany) {
+  load("layers: [{name: base, static_layer: {a.b: 1, a: {b: 2, c: 3}}}]\n");
+  EXPECT_NE(diagnostics_.text().find("a.b is there twice, once with dots and once as a map; remove one of them"),
+            std::string::npos)
+      << diagnostics_.text();
+  EXPECT_EQ(diagnostics_.errors(), 1u);
+}
+
 TEST_F(RuntimeConfigTest, FaultsHavePlaces) {
   load(R"(
 layers:
