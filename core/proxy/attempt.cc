@@ -86,13 +86,6 @@ void Attempt::try_a_host() {
   }
 }
 
-bool Attempt::percentage_allows_retry() {
-  upstream::ClusterLocal& cluster = router_.cluster();
-  // A retry that follows another one takes its place.
-  const int64_t retries = int64_t{cluster.retries.used()} - (retry_share_ ? 1 : 0);
-  return router_.breakers().percentage_allows(cluster.active_requests(), retries, cluster.waiting_retries.used());
-}
-
 bool Attempt::take_retry_share() {
   upstream::ClusterLocal& cluster = router_.cluster();
   const upstream::CircuitBreakers& breakers = router_.breakers();
@@ -103,11 +96,13 @@ bool Attempt::take_retry_share() {
     if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
     return retry_share_;
   }
-  if (percentage_allows_retry()) {
+  upstream::CircuitBreakers::Load load = cluster.load();
+  if (retry_share_) --load.retries;  // a retry that follows another one takes its place
+  if (breakers.percentage_allows(load)) {
     cluster.use_free_repetition();
   } else if (breakers.retry_budget_is_default) {
     if (!cluster.take_free_repetition(router_.lane().now())) return false;
-  } else if (cluster.retries.used() >= breakers.retry_budget_min) {
+  } else if (load.retries >= breakers.retry_budget_min) {
     return false;
   }
   // The budget replaces max_retries; the lease only counts.

@@ -96,8 +96,6 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
     lift_try_limit();
   }
 
-  // The percentage of the budget allows a retry.
-  bool percentage_allows_retry();
   // A retry's share of max_retries or of the budget; false: there is none. Kept when it starts again, released when it
   // is over.
   bool take_retry_share();

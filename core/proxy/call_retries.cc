@@ -36,9 +36,7 @@ bool CallAttempts::take_share() {
   if (share_) return true;
   const upstream::CircuitBreakers& breakers = cluster_->current()->spec.breakers_of(cluster_->priority());
   if (breakers.has_retry_budget) {
-    if (!breakers.budget_allows(cluster_->active_requests(), cluster_->retries.used(),
-                                cluster_->waiting_retries.used()))
-      return false;
+    if (!breakers.budget_allows(cluster_->load())) return false;
     share_ = cluster_->retries.acquire();
     return true;
   }

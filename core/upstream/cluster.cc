@@ -212,9 +212,7 @@ void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) co
     open.rq_pending.set(reached(limits.pending));
     open.rq.set(reached(limits.requests));
     if (breakers.has_retry_budget) {
-      // The gauge counts both priorities, and the shares some that nobody uses.
-      const int64_t active = std::min<int64_t>(rq_active.value(), limits.requests.taken());
-      open.rq_retry.set(breakers.budget_allows(active, limits.retries.taken(), limits.waiting_retries.taken()) ? 0 : 1);
+      open.rq_retry.set(breakers.budget_allows(limits.load(*this)) ? 0 : 1);
     } else {
       open.rq_retry.set(reached(limits.retries));
     }

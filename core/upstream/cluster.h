@@ -103,17 +103,18 @@ struct CircuitBreakers {
   double retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;
   uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }
+  // Of all lanes. `retries` are those under way and those that `waiting` counts, which are no active requests until
+  // their back-off is over.
+  struct Load {
+    int64_t active, retries, waiting;
+  };
   // Whether there may be one more. Retries do not make room for more of themselves: a fleet of which everything fails
   // gets that percentage more than is asked of it, and not the percentage of the percentage, too.
-  // `retries` are those under way and those that `waiting` counts, which are no active requests until their back-off
-  // is over.
-  bool budget_allows(int64_t active_requests, int64_t retries, int64_t waiting) const {
-    return retries < retry_budget_min || percentage_allows(active_requests, retries, waiting);
-  }
+  bool budget_allows(const Load& load) const { return load.retries < retry_budget_min || percentage_allows(load); }
   // Its floor left alone.
-  bool percentage_allows(int64_t active_requests, int64_t retries, int64_t waiting) const {
-    const auto first_tries = static_cast<double>(active_requests + waiting - retries);
-    return static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
+  bool percentage_allows(const Load& load) const {
+    const auto first_tries = static_cast<double>(load.active + load.waiting - load.retries);
+    return static_cast<double>(load.retries + 1) <= first_tries * retry_budget_percent / 100;
   }
 };
 
@@ -124,6 +125,10 @@ struct PriorityLimits {
         requests(breakers.max_requests, lanes),
         retries(breakers.retry_limit(), lanes, 1),
         waiting_retries(UINT32_MAX, lanes, 1) {}
+  CircuitBreakers::Load load(const ClusterStats& stats) const {
+    // The gauge counts both priorities, and the shares some that nobody uses.
+    return {std::min<int64_t>(stats.rq_active.value(), requests.taken()), retries.taken(), waiting_retries.taken()};
+  }
   void set(const CircuitBreakers& breakers) {
     connections.set_max(breakers.max_connections);
     pending.set_max(breakers.max_pending_requests);

@@ -102,6 +102,8 @@ class ClusterLocal {
   // Where to wait when one of them refuses.
   Recall& recall(LimitKind kind) { return recalls_[static_cast<size_t>(kind)]; }
   uint32_t active_requests() const { return requests.used(); }
+  // Of all lanes, in the cluster's version of now.
+  CircuitBreakers::Load load() const { return cluster_->limits->of(part_.priority).load(*cluster_->stats); }
 
  private:
   friend class ConnPool;
