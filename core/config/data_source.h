@@ -45,7 +45,10 @@ class SourcesRead {
   // The directories in which something may be replaced that the name of this file leads through.
   void add_file(const std::string& path);
   // Something else that is read belongs to what is in force, and may change without the text.
-  void add_dependency() { ++count_; }
+  void add_dependency(uint64_t digest = 0) {
+    ++count_;
+    digest_ += digest;
+  }
 
   // How many times something was read.
   size_t count() const { return count_; }

@@ -112,6 +112,7 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
     auto at = find_secret(statics_, config.name(), kind);
     if (at != statics_.end()) {
       at->second.used = true;
+      report.sources().add_dependency(fingerprint(*at->second.secret));
       // The bootstrap outlives whoever asks.
       return {std::shared_ptr<const google::protobuf::Message>(std::shared_ptr<void>(), at->second.secret), &report,
               at->second.path};

@@ -5,9 +5,10 @@ import os
 import time
 import unittest
 
-from harness import (Connection, EchoUpstream, bootstrap, cluster, direct, fetch, http_listener, main, route, sanitized, to_yaml,
-                     wait_until)
-from harness.config import Config
+from harness import (Connection, EchoUpstream, bootstrap, cluster, direct, fetch, http_listener, main, over_tls, route,
+                     sanitized, to_yaml, wait_until)
+from harness.config import Config, server_tls
+from harness.tls import Authority, Identity, TlsConnection, client_context
 from harness.updates import UpdateTestCase
 
 FULL = bool(os.environ.get("WEIR_FULL"))
@@ -133,6 +134,43 @@ class SecretsTest(UpdateTestCase):
         shown += dump + json.dumps(answer) + self.weir.process.log() + self.weir.admin("/server_info")
         for secret in ("FILE-SECRET", "INLINE-SECRET"):
             self.assertNotIn(secret, shown)
+
+
+    def test_what_tls_takes_from_them_changes_with_them(self) -> None:
+        """Also where no file does: a rule for names that is added, a certificate that is written into the file."""
+        authority = Authority(self.sandbox)
+        first, second = authority.issue("a.example"), authority.issue("a.example")
+        client = authority.issue("client", client=True)
+        port = self.sandbox.free_port()
+
+        def text(path: str) -> dict:
+            with open(path, encoding="utf-8") as file:
+                return {"inline_string": file.read()}
+
+        def secrets(own: Identity, **rules: object) -> list:
+            return [{"name": "x", "tls_certificate": {"certificate_chain": text(own.cert_path), "private_key": text(own.key_path)}},
+                    {"name": "x", "validation_context": {"trusted_ca": {"filename": authority.path}, **rules}}]
+
+        def change(own: Identity, **rules: object) -> None:
+            self.config["static_resources"]["secrets"] = secrets(own, **rules)
+            self.assertTrue(self.reload()["applied"])
+
+        config = bootstrap([over_tls(http_listener(port, [direct({"prefix": "/"}, "x")]), server_tls(
+            require_client_certificate=True, common={"tls_certificate_sds_secret_configs": [{"name": "x"}],
+                                                     "validation_context_sds_secret_config": {"name": "x"}}))])
+        config["static_resources"]["secrets"] = secrets(first)
+        self.start(config)
+
+        def served() -> bytes:
+            with TlsConnection(port, context=client_context(own=client)) as connection:
+                self.assertEqual(connection.request().status, 200)
+                return connection.peer
+
+        self.assertEqual(served(), first.der)
+        change(second)
+        self.assertEqual(served(), second.der)
+        change(second, match_typed_subject_alt_names=[{"san_type": "DNS", "matcher": {"exact": "nobody"}}])
+        self.assertRaises((OSError, AssertionError), served)
 
 
 class GrowthTest(UpdateTestCase):
