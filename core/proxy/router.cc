@@ -487,6 +487,10 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
   if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
+  if (headers.contains(HeaderId::kXEnvoyUpstreamCanary)) [[unlikely]] {
+    says_canary_ = headers.get(HeaderId::kXEnvoyUpstreamCanary) == "true";
+    if (says_canary_) retry_.count_apart();
+  }
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500 && !info.flags.has(ResponseFlag::kUpstreamRetryLimitExceeded))

@@ -265,6 +265,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
   bool too_long_ : 1 = false;    // the body, to be kept
+  bool says_canary_ : 1 = false;  // the response itself
   bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left
   bool idempotent_ : 1 = false;
   bool replayed_stale_ : 1 = false;

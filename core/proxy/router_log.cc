@@ -43,7 +43,7 @@ void Router::count_apart() {
   if (info.response_code == 0) return;
   const bool timed = committed_ && request_end_ && info.upstream.last_rx != MonoTime{};
   const uint64_t time = timed ? static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.request_end)) : 0;
-  if (info.upstream.host_metadata != nullptr && lb::is_canary(*info.upstream.host_metadata)) {
+  if (says_canary_ || (info.upstream.host_metadata != nullptr && lb::is_canary(*info.upstream.host_metadata))) {
     const upstream::CanaryStats& canary = stats().canary();
     canary.codes.inc(info.response_code);
     if (timed) canary.rq_time.record(time);

@@ -134,6 +134,10 @@ class HostPredicateTest(WeirTestCase):
         for cluster, times in (("counted", good + 1), ("copied", 7)):
             self.assertIn('envoy_cluster_canary_upstream_rq_time_count{envoy_cluster_name="%s"} %d' % (cluster, times), page)
         self.assertNotIn("cluster.mixed.canary", "".join(stats))
+        # A server may say so of its own answers: both hosts do.
+        for _ in range(2):
+            fetch(self.port, "/one-left", headers=[("x-test-header", "x-envoy-upstream-canary=true"), ("x-test-status", "404")])
+        self.weir.wait_stat_is("cluster.mixed.canary.upstream_rq_404", 2)
 
 
 class PriorityTest(WeirTestCase):
