@@ -263,10 +263,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   RetryPriorities* priorities_ = nullptr;          // made by a retry whose policy wants it, in the arena
   bool request_end_ : 1 = false;                   // the request is complete
   bool has_trailers_ : 1 = false;
-  bool replayable_ : 1 = false;  // body_ holds the whole body so far
-  bool too_long_ : 1 = false;    // the body, to be kept
+  bool replayable_ : 1 = false;   // body_ holds the whole body so far
+  bool too_long_ : 1 = false;     // the body, to be kept
   bool says_canary_ : 1 = false;  // the response itself
-  bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left
+  bool committed_ : 1 = false;    // a response is being forwarded: that of the one attempt that is left
   bool idempotent_ : 1 = false;
   bool replayed_stale_ : 1 = false;
   bool include_attempt_count_ : 1 = false;

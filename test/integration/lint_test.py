@@ -204,6 +204,17 @@ bootstrap  node               added    needs a restart: it is read at start only
         self.assertEqual(self.run_weir("diff", good)[0], 2)
         self.assertEqual(self.run_weir("diff", good, good, "--loud")[0], 2)
 
+    def test_the_flags_of_the_weir_that_is_to_reload(self) -> None:
+        config = configuration()
+        hcm = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        hcm["http_filters"].insert(0, {"name": "acme", "typed_config": {"@type": "type.googleapis.com/acme.coffee.v1.Coffee"}})
+        path = self.file(config)
+        self.assertEqual(self.run_weir("diff", path, path)[0], 1)
+        for flags in (("--unknown-extensions", "passthrough"), ("--unknown-extensions=passthrough",)):
+            self.assertEqual(self.run_weir("diff", *flags, path, path)[:2], (0, "a reload changes nothing\n"))
+        self.assertEqual(self.run_weir("diff", "--unknown-extensions", "perhaps", path, path)[0], 2)
+        self.assertEqual(self.run_weir("diff", path, path, "--unknown-extensions")[0], 2)
+
 
 if __name__ == "__main__":
     main()

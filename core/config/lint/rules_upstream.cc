@@ -93,11 +93,17 @@ bool chosen_by_requests(const Model& model) {
         std::any_of(listener.filter_chains().begin(), listener.filter_chains().end(), chooses))
       return true;
   }
+  const auto mirrors = [](const auto& message) {
+    return std::any_of(message.request_mirror_policies().begin(), message.request_mirror_policies().end(),
+                       [](const auto& one) { return !one.cluster_header().empty(); });
+  };
   for (const RouteTable& table : model.tables()) {
+    if (mirrors(*table.routes)) return true;
     for (const auto& host : table.routes->virtual_hosts()) {
+      if (mirrors(host)) return true;
       for (const auto& route : host.routes()) {
         const auto& action = route.route();
-        if (!action.cluster_header().empty() || action.has_inline_cluster_specifier_plugin() ||
+        if (mirrors(action) || !action.cluster_header().empty() || action.has_inline_cluster_specifier_plugin() ||
             !action.cluster_specifier_plugin().empty())
           return true;
         for (const auto& one : action.weighted_clusters().clusters()) {

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::string_view kDiffUsage =
     "usage: weir diff OLD NEW [--json]\n"
-    "Says what a reload from one configuration to the other would change, and what it would drain.\n";
+    "Says what a reload from one configuration to the other would change, and what it would drain.\n"
+    "  --unknown-extensions HOW, --allow-unknown-static-fields\n"
+    "                               as the weir has them that is to reload\n";
 
 constexpr std::string_view kLintUsage =
     "usage: weir lint -c FILE [--json] [--ignore RULE,...]\n"
@@ -81,6 +83,7 @@ int lint(const std::vector<std::string>& arguments) {
       if (!read_rules(value, options.ignored, error)) return bad_arguments(error, kLintUsage);
     } else if (argument == "--json") {
       json = true;
+      options.of_one_rule = SIZE_MAX;  // who reads it counts for itself
     } else if (argument == "--allow-unknown-static-fields") {
       source.options.unknown_fields = config::OnUnknown::kWarn;
     } else if (argument == "--rules") {
@@ -117,7 +120,7 @@ int lint(const std::vector<std::string>& arguments) {
 
 // One side of a comparison.
 struct Side {
-  explicit Side(const std::string& path) { options.config_path = path; }
+  Side(const Options& of_both, const std::string& path) : options(of_both) { options.config_path = path; }
   // False: what is wrong was printed.
   bool load(const filter::Registry& registry, bool json) {
     NumberedSlots slots;
@@ -141,9 +144,23 @@ struct Side {
 int diff(const std::vector<std::string>& arguments, const filter::Registry& registry) {
   std::vector<std::string> files;
   bool json = false;
-  for (const std::string& argument : arguments) {
+  Options options;
+  constexpr std::string_view kUnknown = "--unknown-extensions";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
     if (argument == "--json") {
       json = true;
+    } else if (argument == "--allow-unknown-static-fields") {
+      options.allow_unknown_static_fields = true;
+    } else if (argument == kUnknown || argument.starts_with(std::string(kUnknown) + "=")) {
+      const bool beside = argument == kUnknown;
+      if (beside && i + 1 == arguments.size())
+        return bad_arguments("diff: " + argument + " needs a value, reject or passthrough", kDiffUsage);
+      const std::string value = beside ? arguments[++i] : argument.substr(kUnknown.size() + 1);
+      if (value != "reject" && value != "passthrough")
+        return bad_arguments("diff: --unknown-extensions: \"" + value + "\" is not one of reject, passthrough",
+                             kDiffUsage);
+      options.passthrough_unknown_extensions = value == "passthrough";
     } else if (argument == "-h" || argument == "--help") {
       printf("%s", std::string(kDiffUsage).c_str());
       return 0;
@@ -154,7 +171,7 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
     }
   }
   if (files.size() != 2) return bad_arguments("diff: wants two files, OLD and NEW", kDiffUsage);
-  Side before(files[0]), after(files[1]);
+  Side before(options, files[0]), after(options, files[1]);
   const bool both = before.load(registry, json) & after.load(registry, json);
   if (!both) return 1;
   ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,

@@ -48,6 +48,9 @@ TEST(LintUpstream, UnusedCluster) {
   EXPECT_EQ(two(web, "dynamic_resources: {lds_config: {path_config_source: {path: /x}}}\n"), Said{});
   EXPECT_EQ(two(listener("{match: {prefix: /}, route: {cluster_header: x-cluster}}, " + std::string(kToOne))), Said{});
   EXPECT_EQ(
+      two(listener("{match: {prefix: /}, route: {cluster: one, request_mirror_policies: [{cluster_header: x-c}]}}")),
+      Said{});
+  EXPECT_EQ(
       two("{name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, filter_chains: [{filters: ["
           "{name: sni, typed_config: {" +
           std::string(kType) +
