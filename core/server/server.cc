@@ -33,14 +33,14 @@ class Server::StopAccepting final : public event::Timer {
   void on_timer() override {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
              which == proxy::Which::kInbound ? "inbound " : "");
-    server_.listeners().note_closed(which);
-    if (!server_.restart_->has_successor()) server_.listeners().remove_files(which);
+    const bool shared = server_.restart_->has_successor();
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get(), which = which] {
+      worker->lane().post([one = worker.get(), which = which, shared] {
         proxy::LaneListeners& listeners = one->listeners();
-        listeners.stop_accepting(listeners.update_plan(), false, which);
+        listeners.stop_accepting(listeners.update_plan(), shared, which);
       });
     }
+    server_.configuration_->note_closed(which, shared);
   }
   const proxy::Which which;
 
@@ -389,7 +389,7 @@ void Server::note(const Update& update, const char* what) {
 // What others refer to cannot be taken down under a thread that still runs.
 void Server::end_without(Worker& stuck) {
   WEIR_LOG(kError, "server", "worker %u is stuck and does not end: the process ends without it", stuck.lane().index());
-  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
+  if (!restart_->has_successor()) listeners_->remove_files();
   stream::LogWriter::process().stop(1s);
   std::_Exit(kExitCutOff);
 }
@@ -421,7 +421,7 @@ int Server::run() {
   background_.reset();
   flusher_->flush_last();
   flusher_.reset();
-  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
+  if (!restart_->has_successor()) listeners_->remove_files();
   restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();
