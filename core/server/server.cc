@@ -29,23 +29,23 @@ constexpr Duration kLongestEnd = 5s;  // of workers that were told to
 // The end of /drain_listeners.
 class Server::StopAccepting final : public event::Timer {
  public:
-  StopAccepting(Server& server, proxy::Which which) : which(which), server_(server) {}
+  StopAccepting(Server& server, proxy::Which which) : server_(server), which_(which) {}
   void on_timer() override {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
-             which == proxy::Which::kInbound ? "inbound " : "");
+             which_ == proxy::Which::kInbound ? "inbound " : "");
     const bool shared = server_.restart_->has_successor();
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get(), which = which, shared] {
+      worker->lane().post([one = worker.get(), which = which_, shared] {
         proxy::LaneListeners& listeners = one->listeners();
         listeners.stop_accepting(listeners.update_plan(), shared, which);
       });
     }
-    server_.configuration_->note_closed(which, shared);
+    server_.configuration_->note_closed(which_, shared);
   }
-  const proxy::Which which;
 
  private:
   Server& server_;
+  const proxy::Which which_;
 };
 
 // What changes with time alone.
@@ -415,6 +415,7 @@ int Server::run() {
   service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
+  stop_inbound_.reset();
   tending_.reset();
   overload_.reset();
   admin_->stop();
@@ -513,10 +514,10 @@ proxy::DrainPlan Server::drain_plan() const {
 }
 
 void Server::drain_listeners(bool graceful, bool keep_accepting, proxy::Which which) {
+  std::unique_ptr<StopAccepting>& stop = which == proxy::Which::kAll ? stop_accepting_ : stop_inbound_;
   if (graceful) {
     // It has begun, for these at least.
-    if (stop_accepting_ != nullptr && (stop_accepting_->which == proxy::Which::kAll || stop_accepting_->which == which))
-      return;
+    if (stop_accepting_ != nullptr || stop != nullptr) return;
     WEIR_LOG(kInfo, "server", "%sconnections are told to end over %llu s",
              which == proxy::Which::kInbound ? "inbound " : "",
              static_cast<unsigned long long>(options_.drain_seconds));
@@ -525,8 +526,9 @@ void Server::drain_listeners(bool graceful, bool keep_accepting, proxy::Which wh
     }
   }
   if (keep_accepting) return;
-  stop_accepting_ = std::make_unique<StopAccepting>(*this, which);
-  lane().arm_in(*stop_accepting_, graceful ? drain_plan().time : Duration::zero());
+  if (which == proxy::Which::kAll && !graceful) stop_inbound_.reset();  // it is among them
+  stop = std::make_unique<StopAccepting>(*this, which);
+  lane().arm_in(*stop, graceful ? drain_plan().time : Duration::zero());
 }
 
 void Server::quit() { lane().stop(); }
