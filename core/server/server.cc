@@ -33,7 +33,7 @@ class Server::StopAccepting final : public event::Timer {
   void on_timer() override {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
              which_ == proxy::Which::kInbound ? "inbound " : "");
-    const bool shared = server_.restart_->has_successor();
+    const bool shared = server_.restart_->shares_sockets();
     for (auto& worker : server_.workers_) {
       worker->lane().post([one = worker.get(), which = which_, shared] {
         proxy::LaneListeners& listeners = one->listeners();
@@ -389,7 +389,7 @@ void Server::note(const Update& update, const char* what) {
 // What others refer to cannot be taken down under a thread that still runs.
 void Server::end_without(Worker& stuck) {
   WEIR_LOG(kError, "server", "worker %u is stuck and does not end: the process ends without it", stuck.lane().index());
-  if (!restart_->has_successor()) listeners_->remove_files();
+  if (!restart_->shares_sockets()) listeners_->remove_files();
   stream::LogWriter::process().stop(1s);
   std::_Exit(kExitCutOff);
 }
@@ -422,7 +422,7 @@ int Server::run() {
   background_.reset();
   flusher_->flush_last();
   flusher_.reset();
-  if (!restart_->has_successor()) listeners_->remove_files();
+  if (!restart_->shares_sockets()) listeners_->remove_files();
   restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();
@@ -458,6 +458,7 @@ void Server::begin_shutdown() {
   plan.deadline = std::chrono::seconds(options_.shutdown_deadline_seconds);
   // With a longer drain time than that somebody would be cut off before being told; all are told at once then.
   if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
+  plan.handed_over = restart_->shares_sockets();
   restart_->end(plan.deadline);
   plan.others = [this] { return restart_->draining_predecessors(); };
   shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
