@@ -317,12 +317,6 @@ bool LaneListener::has_chain(const FilterChain& chain) const {
   return listener != nullptr && listener->has_chain(chain.fingerprint);
 }
 
-void LaneListener::stop_accepting(const DrainPlan& plan, bool shared) {
-  // Connections that drain may still need it: it goes when all of them have gone.
-  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
-  if (listener == nullptr || !listener->spec.internal) shut_doors(plan, shared);
-}
-
 void LaneListener::shut_doors(const DrainPlan& plan, bool shared) {
   for (Door& door : doors_) {
     for (auto& socket : door.open) socket->drain_and_close();
@@ -350,8 +344,9 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
   if (listeners_[id.index] == nullptr) listeners_[id.index] = std::make_unique<LaneListener>(*this, id);
   LaneListener& listener = *listeners_[id.index];
   listener.set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
-  if (after != nullptr && (shut_ || (shut_inbound_ && listener.is(Which::kInbound))))
-    listener.stop_accepting(update_plan_, false);
+  // It waited for something when they were closed; who came since has got no sockets to begin with.
+  if (after != nullptr && closed_.have(static_cast<const Listener*>(after)->spec))
+    listener.shut_doors(update_plan_, closed_are_shared_);
 }
 
 LaneListener* LaneListeners::find_by_address(const net::Address& address) {
@@ -417,9 +412,12 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
 }
 
 void LaneListeners::stop_accepting(const DrainPlan& plan, bool shared, Which which) {
-  (which == Which::kAll ? shut_ : shut_inbound_) = true;
+  closed_.add(which);
+  closed_are_shared_ = shared;
   for (auto& listener : listeners_) {
-    if (listener != nullptr && listener->is(which)) listener->stop_accepting(plan, shared);
+    if (listener == nullptr) continue;
+    const Listener* current = lane_.slots().current<Listener>(listener->slot());
+    if (current != nullptr && closed_.have(current->spec)) listener->shut_doors(plan, shared);
   }
 }
 void LaneListeners::pause_accepting(bool paused) {

@@ -22,6 +22,17 @@ class LaneListeners;
 // Listeners by traffic_direction.
 enum class Which : uint8_t { kAll, kInbound };
 
+// Those that accept no more connections, for good. Main, which opens sockets, and the lanes, which shut them, go by the
+// same rule, and each by the version that it is about to have.
+struct ClosedListeners {
+  bool all = false;
+  bool inbound = false;
+  void add(Which which) { (which == Which::kAll ? all : inbound) = true; }
+  // An internal one stays: connections that drain may still need it. It goes when all of them have gone.
+  bool have(bool is_inbound, bool is_internal) const { return !is_internal && (all || (inbound && is_inbound)); }
+  bool have(const ListenerSpec& listener) const { return have(listener.inbound, listener.internal); }
+};
+
 // Those of one address on one lane: one, but after a restart with fewer workers.
 using OpenSockets = std::vector<std::unique_ptr<net::ListenSocket>>;
 
@@ -35,8 +46,6 @@ class LaneListener final : public net::AcceptHandler {
   void adopt(int fd, const net::Address& remote);
   void drain_connections(const DrainPlan& plan);
   void close_connections();
-  // `shared`: another process has the same sockets.
-  void stop_accepting(const DrainPlan& plan, bool shared);
   void pause_accepting(bool paused);
   bool is(Which which) const;
   // Of the current version.
@@ -74,6 +83,7 @@ class LaneListener final : public net::AcceptHandler {
   void keep_transports(const Listener& version);
   void set_datagrams(const Listener& after);
   void leave_doors(DatagramDoors& doors);
+  // `shared`: another process has the same sockets.
   void shut_doors(const DrainPlan& plan, bool shared);
   // Those with these descriptors. False: there are none.
   static bool move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to);
@@ -112,7 +122,8 @@ class LaneListeners final : public event::SlotObserver {
   void set_update_plan(const DrainPlan& plan) { update_plan_ = plan; }
   const DrainPlan& update_plan() const { return update_plan_; }
   // For the end of the process: no more connections; those there, and those still on their way from another lane,
-  // finish. What datagrams still wait for has the plan's time. Also what comes later is shut.
+  // finish. What datagrams still wait for has the plan's time. Also what comes later is shut. `shared`: another process
+  // has the same sockets.
   void stop_accepting(const DrainPlan& plan, bool shared, Which which = Which::kAll);
   void drain(const DrainPlan& plan, Which which = Which::kAll);
   // Before the lane runs. nullptr: there is no overload manager.
@@ -157,8 +168,8 @@ class LaneListeners final : public event::SlotObserver {
   DrainPlan update_plan_;
   bool draining_ = false;
   bool draining_inbound_ = false;
-  bool shut_ = false;  // for good
-  bool shut_inbound_ = false;
+  ClosedListeners closed_;
+  bool closed_are_shared_ = false;
   bool accepting_is_paused_ = false;
   const Overload* overload_ = nullptr;
 };

@@ -172,18 +172,33 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
   }
 }
 
-void ListenerManager::note_closed(proxy::Which which) {
-  (which == proxy::Which::kAll ? all_closed_ : inbound_closed_) = true;
+void ListenerManager::note_closed(proxy::Which which, Entries* published, bool shared) {
+  closed_.add(which);
+  std::set<const proxy::ListenSockets*> shut;
+  for (const auto& [name, entry] : published != nullptr ? *published : listeners_) {
+    if (entry.closed || !closed_.have(entry.inbound, entry.internal)) continue;
+    for (const Sockets& sockets : entry.sockets) {
+      shut.insert(sockets.get());
+      if (!shared) sockets->file.remove();
+    }
+  }
+  // What waits to be published may be of another direction than what the lanes have, and has the same sockets.
+  const auto loses = [&](const Entry& entry) {
+    return closed_.have(entry.inbound, entry.internal) ||
+           std::any_of(entry.sockets.begin(), entry.sockets.end(),
+                       [&](const Sockets& sockets) { return shut.contains(sockets.get()); });
+  };
   for (auto& [name, entry] : listeners_) {
-    if (entry.closed || (which != proxy::Which::kAll && !entry.inbound)) continue;
+    if (entry.closed || !loses(entry)) continue;
     entry.closed = true;
     stopped_.inc();
   }
+  if (published == nullptr) return;
+  for (auto& [name, entry] : *published) entry.closed = entry.closed || loses(entry);
 }
 
-void ListenerManager::remove_files(proxy::Which which) const {
+void ListenerManager::remove_files() const {
   for (const auto& [name, entry] : listeners_) {
-    if (which != proxy::Which::kAll && !entry.inbound) continue;
     for (const Sockets& sockets : entry.sockets) sockets->file.remove();
   }
 }
@@ -226,18 +241,22 @@ Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(c
   std::vector<Opened> all;
   std::set<const proxy::ListenSockets*> used;
   const auto known = listeners_.find(listener);
-  if (known != listeners_.end() && address_is_held(known->second.facts, facts))
+  const bool has_own = known != listeners_.end() && !known->second.closed;
+  if (has_own && opens && address_is_held(known->second.facts, facts))
     return unavailable("listener " + listener + ": " + std::string(kAddressIsHeld));
   for (const net::ListenAddress& at : facts.addresses()) {
+    if (!opens) {
+      all.push_back({no_sockets(at), false});
+      continue;
+    }
     Sockets own;
-    if (known != listeners_.end()) {
+    if (has_own) {
       const std::vector<net::ListenAddress> before = known->second.facts.addresses();
       for (size_t i = 0; i < before.size() && own == nullptr; ++i) {
         const Sockets& sockets = known->second.sockets[i];
         if (before[i] == at && used.insert(sockets.get()).second) own = sockets;
       }
     }
-    if (own == nullptr && !opens) own = no_sockets(at);
     Result<Opened> found = own != nullptr ? Result<Opened>(Opened{own, true}) : find_sockets(listener, at, kept);
     if (!found.ok()) {
       close_fresh(all);
@@ -293,8 +312,10 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (from.unchanged) continue;
     auto known = listeners_.find(from.spec.name);
     const ListenerFacts facts = facts_of(from);
-    if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
-    auto found = find_all_sockets(from.spec.name, facts, kept, opens(from.spec));
+    const bool opens = !closed_.have(from.spec);
+    const bool turns = known != listeners_.end() && known->second.closed == opens;
+    if (!turns && !effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
+    auto found = find_all_sockets(from.spec.name, facts, kept, opens);
     if (!found.ok()) {
       create_failure_.inc();
       for (const auto& [name, others] : opened) close_fresh(others);
@@ -322,8 +343,10 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       left_.insert(left_.end(), entry.sockets.begin(), entry.sockets.end());
       entry.sockets.clear();
       for (Opened& one : sockets->second) entry.sockets.push_back(std::move(one.sockets));
-      entry.closed = !opens(from.spec);
+      const bool was_open = !fresh && !entry.closed;
+      entry.closed = closed_.have(from.spec);
       if (entry.closed) {
+        if (was_open) stopped_.inc();
         WEIR_LOG(kWarning, "server", "listener %s accepts no connections: /drain_listeners has closed all like it",
                  name.c_str());
       }
@@ -340,6 +363,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     }
     entry.facts = std::move(facts);
     entry.inbound = from.spec.inbound;
+    entry.internal = from.spec.internal;
     from.spec.sockets = entry.sockets.front();
     from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());
     from.spec.stats = entry.stats;

@@ -43,7 +43,8 @@ class ListenerManager {
     std::shared_ptr<std::atomic<int64_t>> connections;
     std::shared_ptr<proxy::DrainCount> draining;
     bool inbound = false;
-    bool closed = false;
+    bool internal = false;
+    bool closed = false;  // it accepts nothing, for good: its sockets are shut, or about to be, or were never opened
   };
   using Entries = std::map<std::string, Entry>;
   const Entries& listeners() const { return listeners_; }
@@ -61,10 +62,12 @@ class ListenerManager {
   void set_handed(HandedSockets* handed) { handed_ = handed; }
   // What a process after this one takes over.
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
-  // The lanes have closed the sockets of all listeners, or of the inbound ones, for good.
-  void note_closed(proxy::Which which);
+  // The lanes close the sockets of all listeners, or of the inbound ones, for good. `published`: what they have, if
+  // that is not all that was applied. `shared`: another process has the same sockets, and keeps the files of Unix
+  // sockets.
+  void note_closed(proxy::Which which, Entries* published, bool shared);
   // No process goes on with them: the files of Unix sockets go.
-  void remove_files(proxy::Which which) const;
+  void remove_files() const;
 
  private:
   using Sockets = std::shared_ptr<const proxy::ListenSockets>;
@@ -86,11 +89,6 @@ class ListenerManager {
   // `opens`: false for one that comes when listeners of its kind have closed: it gets none.
   Result<std::vector<Opened>> find_all_sockets(const std::string& listener, const ListenerFacts& facts,
                                                const std::set<std::string>& kept, bool opens);
-  // Connections that drain may still need what is internal.
-  bool opens(const proxy::ListenerSpec& spec) const {
-    return spec.internal || !(all_closed_ || (inbound_closed_ && spec.inbound));
-  }
-
   std::set<const proxy::ListenSockets*> used() const;
   static void close_fresh(const std::vector<Opened>& all);
 
@@ -100,7 +98,7 @@ class ListenerManager {
   InheritedSockets& inherited_;
   HandedSockets* handed_ = nullptr;
   Entries listeners_;
-  bool all_closed_ = false, inbound_closed_ = false;  // for good
+  proxy::ClosedListeners closed_;
   struct Spare {
     std::string listener;
     net::ListenAddress at;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/huge_pages.h"
+#include "core/base/log.h"
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/server/change_report.h"
@@ -330,6 +331,13 @@ void LiveConfiguration::put_back(TakenBack& taken) {
   held_ = std::move(taken.held);
   held_last_ = std::move(taken.held_last);
   retired_ = std::move(taken.retired);
+}
+
+void LiveConfiguration::note_closed(proxy::Which which, bool shared) {
+  listeners_.note_closed(which, published_ ? &published_->listeners : nullptr, shared);
+  if (held_.empty() || shared) return;
+  if (Update update = read_files_again(); !update.ok())
+    WEIR_LOG(kError, "server", "listeners that wait for clusters: %s", update.faults().c_str());
 }
 
 void LiveConfiguration::discard() {

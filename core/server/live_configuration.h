@@ -73,6 +73,9 @@ class LiveConfiguration final : private event::Timer {
   void set_taking_over() { taking_over_ = true; }
   // Runs the task when every lane has what was applied so far.
   void when_published(event::Task task);
+  // The listeners are about to close for good: what waits for clusters is made again, for it gets other sockets, or
+  // none. `shared`: another process, which has the same sockets, serves the same soon.
+  void note_closed(proxy::Which which, bool shared);
   // Drops what waits for clusters: it comes no more.
   void discard();
 

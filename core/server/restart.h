@@ -44,6 +44,8 @@ class Restart final : private SuccessorHost, private event::Timer {
   // A successor has been given the sockets, and has not failed.
   bool handing_over() const { return successor_ != nullptr && successor_->under_way(); }
   bool has_successor() const { return heir_pid_ != 0; }
+  // A process that serves, or is about to, has the sockets, too.
+  bool shares_sockets() const { return has_successor() || (successor_ != nullptr && successor_->has_given()); }
   // The end of this process is near: nobody takes over from it, and those before it are to end as well.
   void end(Duration deadline);
   // The last word to the successor: how many connections had not ended when this process did.

@@ -29,23 +29,23 @@ constexpr Duration kLongestEnd = 5s;  // of workers that were told to
 // The end of /drain_listeners.
 class Server::StopAccepting final : public event::Timer {
  public:
-  StopAccepting(Server& server, proxy::Which which) : which(which), server_(server) {}
+  StopAccepting(Server& server, proxy::Which which) : server_(server), which_(which) {}
   void on_timer() override {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
-             which == proxy::Which::kInbound ? "inbound " : "");
-    server_.listeners().note_closed(which);
-    if (!server_.restart_->has_successor()) server_.listeners().remove_files(which);
+             which_ == proxy::Which::kInbound ? "inbound " : "");
+    const bool shared = server_.restart_->shares_sockets();
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get(), which = which] {
+      worker->lane().post([one = worker.get(), which = which_, shared] {
         proxy::LaneListeners& listeners = one->listeners();
-        listeners.stop_accepting(listeners.update_plan(), false, which);
+        listeners.stop_accepting(listeners.update_plan(), shared, which);
       });
     }
+    server_.configuration_->note_closed(which_, shared);
   }
-  const proxy::Which which;
 
  private:
   Server& server_;
+  const proxy::Which which_;
 };
 
 // What changes with time alone.
@@ -389,7 +389,7 @@ void Server::note(const Update& update, const char* what) {
 // What others refer to cannot be taken down under a thread that still runs.
 void Server::end_without(Worker& stuck) {
   WEIR_LOG(kError, "server", "worker %u is stuck and does not end: the process ends without it", stuck.lane().index());
-  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
+  if (!restart_->shares_sockets()) listeners_->remove_files();
   stream::LogWriter::process().stop(1s);
   std::_Exit(kExitCutOff);
 }
@@ -415,13 +415,14 @@ int Server::run() {
   service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
+  stop_inbound_.reset();
   tending_.reset();
   overload_.reset();
   admin_->stop();
   background_.reset();
   flusher_->flush_last();
   flusher_.reset();
-  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
+  if (!restart_->shares_sockets()) listeners_->remove_files();
   restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();
@@ -457,6 +458,7 @@ void Server::begin_shutdown() {
   plan.deadline = std::chrono::seconds(options_.shutdown_deadline_seconds);
   // With a longer drain time than that somebody would be cut off before being told; all are told at once then.
   if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
+  plan.handed_over = restart_->shares_sockets();
   restart_->end(plan.deadline);
   plan.others = [this] { return restart_->draining_predecessors(); };
   shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
@@ -513,10 +515,10 @@ proxy::DrainPlan Server::drain_plan() const {
 }
 
 void Server::drain_listeners(bool graceful, bool keep_accepting, proxy::Which which) {
+  std::unique_ptr<StopAccepting>& stop = which == proxy::Which::kAll ? stop_accepting_ : stop_inbound_;
   if (graceful) {
     // It has begun, for these at least.
-    if (stop_accepting_ != nullptr && (stop_accepting_->which == proxy::Which::kAll || stop_accepting_->which == which))
-      return;
+    if (stop_accepting_ != nullptr || stop != nullptr) return;
     WEIR_LOG(kInfo, "server", "%sconnections are told to end over %llu s",
              which == proxy::Which::kInbound ? "inbound " : "",
              static_cast<unsigned long long>(options_.drain_seconds));
@@ -525,8 +527,9 @@ void Server::drain_listeners(bool graceful, bool keep_accepting, proxy::Which wh
     }
   }
   if (keep_accepting) return;
-  stop_accepting_ = std::make_unique<StopAccepting>(*this, which);
-  lane().arm_in(*stop_accepting_, graceful ? drain_plan().time : Duration::zero());
+  if (which == proxy::Which::kAll && !graceful) stop_inbound_.reset();  // it is among them
+  stop = std::make_unique<StopAccepting>(*this, which);
+  lane().arm_in(*stop, graceful ? drain_plan().time : Duration::zero());
 }
 
 void Server::quit() { lane().stop(); }

@@ -171,7 +171,7 @@ class Server {
   std::unique_ptr<event::FileWatcher> files_;
   std::unique_ptr<event::Signals> signals_, stop_signals_;
   std::unique_ptr<Shutdown> shutdown_;
-  std::unique_ptr<StopAccepting> stop_accepting_;
+  std::unique_ptr<StopAccepting> stop_accepting_, stop_inbound_;
   std::unique_ptr<Tending> tending_;
   std::unique_ptr<AdminFacts> admin_;
   std::unique_ptr<Restart> restart_;

@@ -47,6 +47,8 @@ class Successor final : private event::Pollable, private event::Timer {
 
   // An attempt has begun and has not failed.
   bool under_way() const { return link_ != nullptr || child_ > 0; }
+  // Somebody has been given the sockets and has not failed, as far as is known.
+  bool has_given() const { return peer_ != 0; }
   // Starts a process that takes over. An error: it could not be started, or one is under way.
   Status start_process(const std::string& program, const std::vector<std::string>& arguments,
                        const std::vector<std::string>& environment);

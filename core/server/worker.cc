@@ -39,7 +39,7 @@ bool Worker::join(MonoTime until) {
 void Worker::wind_down() {
   lane_.enter();
   if (listeners_ != nullptr) {
-    listeners_->stop_accepting({}, false);
+    listeners_->stop_accepting({}, true);  // nobody is to be told by sockets that close all the same
     listeners_->close_all();
   }
   lane_.turn(Duration::zero());

@@ -11,7 +11,7 @@ import subprocess
 from typing import Any
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, tcp_listener, to_yaml, wait_until, weir_binary)
+                     main, refuses, route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
 
@@ -361,6 +361,63 @@ class StartTest(DnsTestCase):
         self.assertEqual(fetch(mixed, "/text").text, "first")
         self.names["dead.example"] = ["127.0.0.2"]
         wait_until(lambda: fetch(mixed, "/text").text == "third", "the other one", seconds=15)
+
+    def test_a_direction_that_waits_counts_when_listeners_have_been_drained(self) -> None:
+        self.names["far.example"] = lambda query: []
+        ports = [self.sandbox.free_port() for _ in range(3)]
+
+        def config(*directions: str, leads: bool = True) -> dict:
+            routes = [route({"path": "/far"}, "far")] if leads else []
+            return bootstrap([{**http_listener(port, [*routes, direct({"prefix": "/"}, "after" if leads else "before")], name="l%d" % port),
+                               "traffic_direction": direction} for port, direction in zip(ports, directions)],
+                             [dns_cluster("far", "far.example", self.echo_port, dns_lookup_family="V4_ONLY",
+                                          typed_dns_resolver_config=resolver(self.server.port))] if leads else [])
+
+        def reload(text: dict, waiting: int) -> None:
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(text) + "\n")
+            os.kill(weir.process.pid, signal.SIGHUP)
+            wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == waiting, "it is read")
+
+        before, after = config("INBOUND", "OUTBOUND", leads=False), config("OUTBOUND", "INBOUND", "INBOUND")
+        arguments = ["--socket-path", self.sandbox.path("direction")]
+        weir = Weir(self.sandbox, before, concurrency=1, arguments=arguments)
+        reload(after, 3)
+        weir.admin("/drain_listeners?inboundonly", "POST")
+        self.assertEqual(fetch(ports[1]).text, "before")  # still an outbound one
+        reload(before, 0)  # taken back
+        wait_until(lambda: refuses(ports[0]), "it is an inbound one")
+        self.assertEqual(fetch(ports[1]).text, "before")
+        reload(after, 3)
+        self.names["far.example"] = ["127.0.0.2"]
+        wait_until(lambda: not refuses(ports[0]), "what waited is in force", seconds=15)
+        self.assertEqual(fetch(ports[0]).text, "after")
+        self.assertTrue(refuses(ports[1]) and refuses(ports[2]))
+        following = Weir(self.sandbox, after, concurrency=1, arguments=[*arguments, "--restart"])
+        self.assertIn("has given 2 listening sockets", following.process.log())  # with the admin's
+        self.assertEqual([fetch(port).text for port in ports], ["after"] * 3)
+        weir.ended_with(0)
+
+    def test_what_waits_when_listeners_are_drained_gets_other_sockets(self) -> None:
+        self.names["off.example"] = lambda query: []
+        port = self.sandbox.free_port()
+
+        def config(direction: str, *names: str) -> dict:
+            routes = [*(route({"path": "/" + name}, name) for name in names), direct({"prefix": "/"}, direction)]
+            return bootstrap([{**http_listener(port, routes), "traffic_direction": direction}],
+                             [dns_cluster(name, name + ".example", self.echo_port, dns_lookup_family="V4_ONLY",
+                                          typed_dns_resolver_config=resolver(self.server.port)) for name in names])
+
+        weir = Weir(self.sandbox, config("INBOUND"), concurrency=1)
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config("OUTBOUND", "off")) + "\n")
+        os.kill(weir.process.pid, signal.SIGHUP)
+        wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == 1, "it waits")
+        weir.admin("/drain_listeners?inboundonly", "POST")
+        self.names["off.example"] = ["127.0.0.2"]
+        wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == 0, "it is published", seconds=15)
+        wait_until(lambda: not refuses(port), "it is open")
+        self.assertEqual(fetch(port).text, "OUTBOUND")
 
     def test_who_goes_where_clients_say_waits_for_all(self) -> None:
         self.names["gone.example"] = lambda query: []

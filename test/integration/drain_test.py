@@ -323,6 +323,18 @@ class DrainTest(WeirTestCase):
         weir.admin("/drain_listeners?graceful&skip_exit", "POST")
         wait_until(lambda: announces_close(fetch(port)), "everybody is told")
 
+    def test_draining_inbound_ones_at_once_leaves_the_others_their_time(self) -> None:
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        inbound, other = (http_listener(port, [direct({"prefix": "/"}, "here")], name="l%d" % port) for port in ports)
+        inbound["traffic_direction"] = "INBOUND"
+        weir = Weir(self.sandbox, bootstrap([inbound, other]), arguments=["--drain-time-s", "2"])
+        weir.admin("/drain_listeners?graceful", "POST")
+        weir.admin("/drain_listeners?inboundonly", "POST")
+        wait_until(lambda: refuses(ports[0]), "the inbound one is closed")
+        self.assertFalse(refuses(ports[1]))
+        wait_until(lambda: refuses(ports[1]), "the other one when the time is over")
+        self.assertEqual(weir.stat("listener_manager.listener_stopped"), 2)
+
     def test_clients_under_load_lose_nothing_they_were_promised(self) -> None:
         """Every request sent on an open connection that was not announced to close is answered."""
         weir, port, _ = self.start("--shutdown-deadline-s", "60")

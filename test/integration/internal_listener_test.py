@@ -8,7 +8,7 @@ import time
 from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main, over_tls,
-                     route, tcp_listener, to_yaml, wait_until, weir_binary)
+                     refuses, route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import client_tls, http_options, server_tls, trusts
 from harness.tls import Authority
 
@@ -157,6 +157,21 @@ class InternalLifeTest(WeirTestCase):
     def config(self, text: str, port: int) -> dict[str, Any]:
         return bootstrap([http_listener(port, [route({"prefix": "/"}, "inner")]),
                           internal(http_listener(1, [direct({"prefix": "/"}, text)]), "inner")], [internal_cluster("inner", "inner")])
+
+    def test_what_drains_is_led_to_new_ones(self) -> None:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, self.config("one", port))
+        with Connection(port) as connection:
+            self.assertEqual(connection.request().text, "one")
+            weir.admin("/drain_listeners", "POST")
+            wait_until(lambda: refuses(port), "it is closed")
+            config = self.config("two", port)
+            config["static_resources"]["listeners"][1]["name"] = "other"
+            config["static_resources"]["clusters"] = [internal_cluster("inner", "other")]
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config) + "\n")
+            weir.settle()
+            self.assertEqual(connection.request().text, "two")
 
     def test_reload_restart_and_end(self) -> None:
         port, path = self.sandbox.free_port(), self.sandbox.path("restart")

@@ -12,6 +12,19 @@ def listener(name: str, port: int, **fields: object) -> dict:
     return {**http_listener(port, [direct({"prefix": "/"}, name)], name=name), **fields}
 
 
+def inbound(name: str, port: int) -> dict[str, Any]:
+    return {**listener(name, port), "traffic_direction": "INBOUND"}
+
+
+def reload(weir: Weir, *listeners: dict[str, Any]) -> None:
+    reloads = weir.stat("server.config_reload_success")
+    with open(weir.config_path, "w", encoding="utf-8") as file:
+        file.write(to_yaml(bootstrap(list(listeners))) + "\n")
+    os.kill(weir.process.popen.pid, signal.SIGHUP)
+    weir.wait_stat("server.config_reload_success", reloads + 1)
+    weir.settle()
+
+
 class AddressesTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
@@ -90,17 +103,6 @@ class AddressesTest(WeirTestCase):
         """As published: after /drain_listeners no listener opens, whether it is new or moves."""
         ports = {name: self.sandbox.free_port() for name in ("in", "out", "new", "moved", "new_out")}
 
-        def inbound(name: str, port: int) -> dict[str, Any]:
-            return {**listener(name, port), "traffic_direction": "INBOUND"}
-
-        def reload(weir: Weir, *listeners: dict[str, Any]) -> None:
-            reloads = weir.stat("server.config_reload_success")
-            with open(weir.config_path, "w", encoding="utf-8") as file:
-                file.write(to_yaml(bootstrap(list(listeners))) + "\n")
-            os.kill(weir.process.popen.pid, signal.SIGHUP)
-            weir.wait_stat("server.config_reload_success", reloads + 1)
-            weir.settle()
-
         weir = Weir(self.sandbox, bootstrap([inbound("in", ports["in"]), listener("out", ports["out"])]))
         weir.admin("/drain_listeners?inboundonly", "POST")
         wait_until(lambda: refuses(ports["in"]), "the inbound one is closed")
@@ -115,6 +117,32 @@ class AddressesTest(WeirTestCase):
         reload(weir, listener("out", ports["moved"]), listener("more", ports["out"]))
         self.assertTrue(all(refuses(port) for port in ports.values()))
         self.assertIn("listener more accepts no connections", weir.process.log())
+
+    def test_another_direction_opens_or_closes(self) -> None:
+        """What counts is the direction that a listener gets; a restart takes over what is open, and nothing else."""
+        ports = {name: self.sandbox.free_port() for name in ("moved", "stays", "turns", "new")}
+        arguments = ["--socket-path", self.sandbox.path("direction")]
+        first = Weir(self.sandbox, bootstrap([inbound("moved", self.sandbox.free_port()), inbound("stays", ports["stays"]),
+                                              listener("turns", ports["turns"])]), arguments=arguments)
+        first.admin("/drain_listeners?inboundonly", "POST")
+        wait_until(lambda: refuses(ports["stays"]), "the inbound ones are closed")
+        reload(first, listener("moved", ports["moved"]), listener("stays", ports["stays"]), inbound("turns", ports["turns"]))
+        self.assertEqual([fetch(ports[name]).text for name in ("moved", "stays")], ["moved", "stays"])
+        self.assertTrue(refuses(ports["turns"]))
+        self.assertEqual(first.stat("listener_manager.listener_stopped"), 3)
+        self.assertIn("listener turns accepts no connections", first.process.log())
+        # Numbers of descriptors that were closed are others' by now.
+        after = [listener("moved", ports["moved"]), listener("stays", ports["stays"]), inbound("turns", ports["turns"]),
+                 listener("new", ports["new"])]
+        reload(first, *after)
+        with Connection(ports["stays"]) as one, Connection(ports["moved"]) as other:
+            self.assertEqual((one.request().text, other.request().text), ("stays", "moved"))
+            second = Weir(self.sandbox, bootstrap(after), arguments=[*arguments, "--restart"])
+            for name, port in ports.items():  # that one was not told to close anything
+                self.assertEqual([fetch(port).text for _ in range(4)], [name] * 4)
+            self.assertIn("has given 7 listening sockets", second.process.log())  # two workers', and the admin's
+            self.assertEqual((one.request().text, other.request().text), ("stays", "moved"))
+        first.ended_with(0)
 
 
 class SocketFileTest(WeirTestCase):

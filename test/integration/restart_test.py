@@ -4,6 +4,7 @@ import array
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -45,19 +46,22 @@ class Successor:
         with contextlib.suppress(BrokenPipeError):  # refused at sight, which can be read
             self.sock.send(b"hello\nprotocol=" + protocol.encode())
 
-    def receive(self) -> tuple[str, str]:
-        """The next message; descriptors are closed. Empty texts at the end."""
+    def receive(self, keep: Optional[list[socket.socket]] = None) -> tuple[str, str]:
+        """The next message; descriptors are closed, or kept as sockets. Empty texts at the end."""
         data, ancillary, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(4))
         for _, _, descriptors in ancillary:
             for fd in array.array("i", descriptors[:4]):
-                os.close(fd)
+                if keep is None:
+                    os.close(fd)
+                else:
+                    keep.append(socket.socket(fileno=fd))
         kind, _, text = data.decode("latin-1").partition("\n")
         return kind, text
 
-    def until(self, kind: str) -> list[tuple[str, str]]:
+    def until(self, kind: str, keep: Optional[list[socket.socket]] = None) -> list[tuple[str, str]]:
         messages = []
         while not messages or messages[-1][0] != kind:
-            messages.append(self.receive())
+            messages.append(self.receive(keep))
             if messages[-1] == ("", ""):
                 raise AssertionError("ended before %r: %r" % (kind, messages))
         return messages
@@ -298,6 +302,37 @@ class RestartTest(WeirTestCase):
             finally:
                 second.terminate()
                 second.wait(20)
+
+    def test_what_it_has_been_given_stays_as_it_is(self) -> None:
+        """Also if the process before drains its listeners, or ends, before the new one serves."""
+        unix = self.sandbox.path("given-%d" % self.count)
+        server = UdpServer(self.sandbox)
+        at_file = http_listener(0, [direct({"prefix": "/"}, "here")], name="unix")
+        at_file["address"] = {"pipe": {"path": unix}}
+        for how in ("drain", "end", "quit"):
+            first = self.start(bootstrap([udp_listener(self.port, "c", name="udp"), at_file], [cluster("c", server.port)]))
+            given: list[socket.socket] = []
+            before = len(os.listdir("/proc/%d/fd" % first.process.pid))
+            successor = Successor(self.path + "_0")
+            successor.until("end", given)
+            if how == "drain":
+                first.admin("/drain_listeners", "POST")
+                wait_until(lambda: len(os.listdir("/proc/%d/fd" % first.process.pid)) == before + 1 - 3, "three are closed")
+            elif how == "end":
+                first.process.signal(signal.SIGTERM)
+                first.ended_with(0)
+            else:
+                first.admin("/quitquitquit", "POST")
+                first.ended_with(0)
+            with UdpClient(self.port) as client:
+                client.send(b"question")
+                ready = select.select([one for one in given if one.type == socket.SOCK_DGRAM], [], [], 5)[0]
+                self.assertEqual([one.recv(100) for one in ready], [b"question"], how)
+            with socket.socket(socket.AF_UNIX) as waiting:
+                waiting.connect(unix)
+            for one in [*given, successor.sock]:
+                one.close()
+            first.stop()
 
     def test_one_at_a_time_and_not_for_ever(self) -> None:
         first = self.start(self.hello("first"), "--restart-timeout-s", "1")
