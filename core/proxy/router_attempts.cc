@@ -437,7 +437,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   // request, or not a byte of it have gone out.
   // One that a server of HTTP/2 has not looked at, and says so, is safe to repeat (RFC 9113 8.7).
   const bool refused = reason == ResetReason::kRemoteRefused;
-  const bool stale = (refused && (upstream == nullptr || !upstream->refused_with_others())) ||
+  using upstream::FreeRepeats;
+  const FreeRepeats repeats = refused && upstream != nullptr ? upstream->free_repeats() : FreeRepeats::kOne;
+  const bool stale = (refused && repeats != FreeRepeats::kNone) ||
                      (reason == ResetReason::kConnectionTermination && upstream != nullptr && upstream->reused() &&
                       !upstream->response_started() && (idempotent_ || upstream->request_unsent()));
   if (committed_) {
@@ -447,8 +449,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_->respond_abort(reset_details(reason, detail));
     return;
   }
-  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
-  if (stale && replayable_ && !hinted_ && !replayed_stale_ && !is_replaced(attempt)) {
+  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1); and where a
+  // server takes no more at a time, until one has room.
+  if (stale && replayable_ && !hinted_ && (!replayed_stale_ || repeats == FreeRepeats::kAny) && !is_replaced(attempt)) {
     replayed_stale_ = true;
     forget(*attempt.host());
     if (priorities_ != nullptr) priorities_->forget_last();

@@ -10,6 +10,7 @@ using stream::CloseType;
 
 // How long the peer may take none of the last bytes: why the connection ends.
 constexpr Duration kLastWordsStall = 1s;
+constexpr uint32_t kAnyNumber = UINT32_MAX;  // of requests at a time
 
 namespace {
 H2Stream& own(http::h2::Stream& stream) { return static_cast<H2Stream&>(stream); }
@@ -19,7 +20,8 @@ H2Connection::H2Connection(ClientConnection& owner)
     : owner_(owner),
       lane_(owner.pool_.lane()),
       codec_(*this, lane_.blocks(), owner.cluster_->spec.h2),
-      idle_since_(lane_.now()) {
+      idle_since_(lane_.now()),
+      takes_(owner.pool_.takes()) {
   owner.connection_.set_handler(*this);
   owner.connection_.set_framed();
   if (net::Transport* transport = owner.connection_.transport()) transport->forbid_renegotiation();
@@ -38,7 +40,7 @@ const http::h2::Options& H2Connection::options() const { return owner_.cluster_-
 uint32_t H2Connection::most() const {
   // Until the peer has said how many it takes: as many as the connections before took, if there were any.
   const uint32_t peers = settings_seen_ ? codec_.peer_max_streams() : owner_.pool_.room_of_new();
-  return std::min(options().max_concurrent_streams, peers);
+  return std::min({options().max_concurrent_streams, peers, takes_});
 }
 
 uint32_t H2Connection::room() const {
@@ -65,11 +67,31 @@ void H2Connection::expect_refusal() {
   if (refusals_expected_ < std::max(kAlways, active_)) ++refusals_expected_;
 }
 
-bool H2Connection::take_refusal() {
-  if (goaway_seen_) return true;
-  if (refusals_expected_ == 0) return false;
+FreeRepeats H2Connection::on_refused() {
+  if (goaway_seen_) return FreeRepeats::kOne;
+  // Those behind the first were sent before it was heard.
+  if (!refusal_seen_) refusals_expected_ = std::max(refusals_expected_, active_);
+  refusal_seen_ = true;
+  // There was no room for it beside the others, whatever SETTINGS say. Alone it was refused for something else.
+  set_takes(active_ > 1 ? active_ - 1 : kAnyNumber);
+  if (refusals_expected_ == 0) return FreeRepeats::kNone;
   --refusals_expected_;
-  return true;
+  return answer_seen_ ? FreeRepeats::kAny : FreeRepeats::kOne;
+}
+
+// What limits the peer may have gone: now and then it is asked for one more.
+void H2Connection::on_answer() {
+  constexpr uint32_t kAnswersPerPlace = 8;
+  answer_seen_ = true;
+  expect_refusal();
+  if (takes_ != kAnyNumber && ++answers_ == kAnswersPerPlace) [[unlikely]]
+    set_takes(takes_ + 1);
+}
+
+void H2Connection::set_takes(uint32_t requests) {
+  takes_ = requests;
+  answers_ = 0;
+  owner_.pool_.on_takes(owner_, requests);
 }
 
 void H2Connection::on_stream_over(H2Stream& stream) {
@@ -242,7 +264,7 @@ void H2Connection::on_informational(http::h2::Stream& stream, const http::h2::Re
 }
 
 void H2Connection::on_response_head(http::h2::Stream& stream, const http::h2::ResponseHead& head) {
-  expect_refusal();
+  on_answer();
   if (own(stream).events_ != nullptr) own(stream).on_head(head);
 }
 

@@ -48,7 +48,7 @@ class H2Stream final : public http::h2::Stream,
   bool reused() const override { return reused_; }
   bool response_started() const override { return response_ != nullptr; }
   bool request_unsent() const override { return unprocessed_ || wire().sent == 0; }
-  bool refused_with_others() const override { return refused_with_others_; }
+  FreeRepeats free_repeats() const override { return free_repeats_; }
 
  private:
   friend class H2Connection;
@@ -102,7 +102,7 @@ class H2Stream final : public http::h2::Stream,
   bool closed_ : 1 = false;         // by the peer, in order
   bool released_ : 1 = false;
   bool unprocessed_ : 1 = false;
-  bool refused_with_others_ : 1 = false;
+  FreeRepeats free_repeats_ = FreeRepeats::kOne;
 };
 
 // [worker]
@@ -159,10 +159,14 @@ class H2Connection final : public net::ConnectionHandler,
 
   void fail(H2Stream& stream, ResetReason reason, std::string_view detail, stream::CloseType how);
   void on_stream_over(H2Stream& stream);
-  // A server may refuse what it was sent before it was heard, or while it made room for less. How much that can be:
-  // what was sent until then, one for each answer since, and no more than is under way.
+  // A server may refuse what it was sent before it was heard, in SETTINGS or in its first refusal, or while it made
+  // room for less. How much that can be: what was sent until then, one for each answer since, and no more than is under
+  // way.
   void expect_refusal();
-  bool take_refusal();
+  FreeRepeats on_refused();
+  void on_answer();
+  // What it has refused, or not refused since, tells how many it takes.
+  void set_takes(uint32_t requests);
   void on_ping_timer();
   void schedule_ping();
   void send_ping();
@@ -191,8 +195,12 @@ class H2Connection final : public net::ConnectionHandler,
   MonoTime idle_since_;
   uint32_t active_ = 0;
   uint32_t refusals_expected_ = 0;
+  uint32_t takes_;        // requests at a time, by what was refused
+  uint32_t answers_ = 0;  // since that has changed
   bool settings_seen_ : 1 = false;
   bool goaway_seen_ : 1 = false;
+  bool answer_seen_ : 1 = false;
+  bool refusal_seen_ : 1 = false;
   bool ping_out_ : 1 = false;
   bool closing_ : 1 = false;        // what is queued goes out, and that is the end
   bool lost_requests_ : 1 = false;  // with its end, which is counted once

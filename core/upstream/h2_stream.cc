@@ -212,7 +212,7 @@ void H2Stream::on_closed(const StreamEnd& end) {
       owner_.stats().rq_rx_reset.inc();
       owner_.stats().http2.stream_refused_errors.inc();
       unprocessed_ = true;
-      refused_with_others_ = !owner_.take_refusal();
+      free_repeats_ = owner_.on_refused();
       return fail(ResetReason::kRemoteRefused, {});
     case StreamEnd::Cause::kPeerError:
       owner_.stats().cx_protocol_error.inc();

@@ -121,6 +121,8 @@ class ConnPool final : private RecallWaiter {
   uint32_t connections() const { return connections_; }
   // How many requests the next connection is expected to carry at a time.
   uint32_t room_of_new() const { return room_of_new_; }
+  // How many it is to be given at most, by what others have refused.
+  uint32_t takes() const { return takes_; }
   // The host's index in the lane's host set, as of the last pick: a hint.
   uint32_t place() const { return place_; }
   void set_place(uint32_t place) { place_ = place; }
@@ -203,6 +205,10 @@ class ConnPool final : private RecallWaiter {
   void on_stream_over(ClientConnection& connection);
   // The peer has said how many requests it takes at a time.
   void on_room_changed(ClientConnection& connection);
+  // So many it takes, by what it has refused: new ones begin with as many.
+  void on_takes(ClientConnection& connection, uint32_t requests);
+  // False: nobody is to use it.
+  bool share_changed(ClientConnection& connection);
   // How many requests the next connection will carry at a time, as far as that can be known.
   void expect_room(uint32_t room);
   // It is up, and what it speaks is known.
@@ -226,7 +232,8 @@ class ConnPool final : private RecallWaiter {
   uint32_t requests_ = 0;     // between ClusterLocal::begin_request() and end_request()
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
-  uint32_t room_of_new_ = 1;    // requests at a time on a connection that is not up yet
+  uint32_t room_of_new_ = 1;  // requests at a time on a connection that is not up yet
+  uint32_t takes_ = UINT32_MAX;
   uint32_t opened_ = 0;         // connections ever
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet

@@ -79,13 +79,23 @@ void ConnPool::on_stream_over(ClientConnection& connection) {
   }
 }
 
-void ConnPool::on_room_changed(ClientConnection& connection) {
-  if (connection.h2().closing() || !connection.connection_.open()) return;
+bool ConnPool::share_changed(ClientConnection& connection) {
+  if (connection.h2().closing() || !connection.connection_.open()) return false;
   knows_room_ = true;
   expect_room(connection.h2().most());
-  if (draining_ || connection.closes_when_idle()) return;
+  if (draining_ || connection.closes_when_idle()) return false;
   share(connection);
-  make_up();
+  return true;
+}
+
+void ConnPool::on_room_changed(ClientConnection& connection) {
+  if (share_changed(connection)) make_up();
+}
+
+// Who waits for a connection that is not up yet is looked after when it is; who was refused comes again.
+void ConnPool::on_takes(ClientConnection& connection, uint32_t requests) {
+  takes_ = requests;
+  share_changed(connection);
 }
 
 void ConnPool::retire(ClientConnection& connection) {

@@ -33,6 +33,13 @@ enum class ResetReason : uint8_t {
 // As details show it, and bodies of answers in words.
 std::string_view reason_text(ResetReason reason);
 
+// How often a request that its peer has refused goes out again without a retry policy.
+enum class FreeRepeats : uint8_t {
+  kNone,  // the connection refuses as much as it answers: whoever repeats that only adds to its load
+  kOne,
+  kAny,  // answers of the connection have paid for it
+};
+
 // What logs say of a connection.
 struct ConnectionFacts {
   uint64_t id = 0;  // unique in the process
@@ -71,8 +78,8 @@ class UpstreamStream {
   virtual bool response_started() const = 0;
   // No byte of the request has left this process.
   virtual bool request_unsent() const = 0;
-  // Refused, on a connection that refuses as much as it answers: whoever repeats that only adds to its load.
-  virtual bool refused_with_others() const { return false; }
+  // Of one that was refused.
+  virtual FreeRepeats free_repeats() const { return FreeRepeats::kOne; }
   stream::Protocol protocol() const { return protocol_; }
 
  protected:

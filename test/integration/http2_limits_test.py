@@ -185,8 +185,8 @@ class Http2LimitsTest(WeirTestCase):
                    b"".join(frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, b"\x82\x86\x41\x01a\x44\x07/silent") for i in range(3000)))
 
     def held(self, heads: int, trailers: int) -> tuple[int, int, float]:
-        """1024 requests that wait, with so many fields of 3.9 KB in their heads and trailers: how many were refused as streams and
-        for their trailers, and what all that took, in MiB."""
+        """1024 requests that wait, with so many fields of 3.9 KB in their heads and trailers: how many were refused as streams,
+        and how many for what they would hold, and what all that took, in MiB."""
         encoder = Encoder()
         field = [("x-large", "v" * 3900)]  # in the table: a byte from the second one on
         names = ("http2.stream_refused_errors", "http2.header_overflow", "http2.tx_reset")
@@ -208,22 +208,22 @@ class Http2LimitsTest(WeirTestCase):
                 out += data
             grown = self.weir.process.resident_kib("VmHWM") - memory
             refused, without_room, resets = (self.weir.stat(name) - count for name, count in zip(names, before))
-            self.assertEqual(resets, refused + without_room)
+            self.assertEqual(resets, without_room)
         self.weir.wait_stat_is("http2.streams_active", 0)
         return refused, without_room, grown / 1024
 
     def test_heads_and_trailers_that_wait(self) -> None:
         self.assertEqual(self.held(2, 1)[:2], (0, 0))
         refused, without_room, grown = self.held(14, 0)
-        self.assertGreater(refused, 700)
-        self.assertEqual(without_room, 0)
+        self.assertGreater(refused, 500)
+        self.assertEqual(without_room, refused)
         if not sanitized():
-            self.assertLess(grown, 32)
+            self.assertLess(grown, 40)
         refused, without_room, grown = self.held(0, 14)
         self.assertEqual(refused, 0)
-        self.assertGreater(without_room, 700)
+        self.assertGreater(without_room, 500)
         if not sanitized():
-            self.assertLess(grown, 32)
+            self.assertLess(grown, 40)
 
     def test_heads_in_too_many_pieces(self) -> None:
         head = block(("x-long", "y" * 3000))

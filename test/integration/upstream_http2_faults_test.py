@@ -1,5 +1,6 @@
 """Servers of HTTP/2 that leave, refuse, break off or misbehave, all made of Python's h2."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -19,8 +20,10 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.bad = Http2Upstream(cls.sandbox)
+        cls.few = Http2Upstream(cls.sandbox)
         cls.serve([
             cluster("bad", cls.bad.port, **http2()),
+            cluster("few", cls.few.port, **http2()),
             cluster("floods", cls.bad.port, **http2(
                 max_consecutive_inbound_frames_with_empty_payload=50, max_inbound_priority_frames_per_stream=1,
                 max_inbound_window_update_frames_per_data_frame_sent=1000, max_outbound_control_frames=10)),
@@ -185,6 +188,39 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
             peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM) if request.id % 8 == 3 else peer.respond(request))
         for _ in range(50):
             self.assertEqual(self.get("bad").status, 200)
+
+    def test_a_server_that_takes_fewer_than_it_says(self) -> None:
+        """What it refuses goes to other connections, which are given no more than the first has taken."""
+        limit, count = 4, 12
+        held: dict[Http2Peer, list[Request]] = {}
+        lock = threading.Lock()
+
+        def take_few(peer: Http2Peer, request: Request) -> None:
+            with lock:
+                mine = held.setdefault(peer, [])
+                refused = len(mine) == limit
+                if not refused:
+                    mine.append(request)
+            if refused:
+                peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+
+        self.few.on_request = lambda peer, request: peer.respond(request)
+        self.assertEqual(self.get("few").status, 200)
+        self.few.on_request = take_few
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Connection(self.port)) for _ in range(count)]
+            for client in clients:
+                client.send_request("GET", "/few/x")
+            wait_until(lambda: sum(map(len, held.values())) == count, "all of them under way")
+            self.assertEqual(self.few.connections, count // limit)
+            refused = self.stat("few", "http2.stream_refused_errors")
+            self.assertGreaterEqual(refused, count - limit)
+            self.assertLess(refused, 2 * count)
+            for peer, requests in list(held.items()):
+                for request in requests[:]:
+                    peer.respond(request)
+            held.clear()
+            self.assertEqual({client.read_response().status for client in clients}, {200})
 
     def test_reset(self) -> None:
         self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.INTERNAL_ERROR)

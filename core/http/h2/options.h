@@ -33,6 +33,10 @@ struct Options {
   // below it where the streams of the connection have many times as much waiting.
   uint32_t high_watermark = 256 * 1024;
 
+  // Of the connection. Heads and trailers of a client's streams may hold 24 times as much: beyond that streams are
+  // refused, and trailers end theirs.
+  uint32_t buffer_limit = 1024 * 1024;
+
   struct Keepalive {
     Duration interval{};  // between PINGs; zero: none
     Duration timeout{};   // for the answer

@@ -80,8 +80,12 @@ void ServerCodec::begin_section(int32_t id, Stream* stream) {
     return;
   }
   HeaderMap* fields = nullptr;
-  if (open_streams() < options_.max_concurrent_streams && !fields_hold_too_much())
-    stream = events_.begin_request(fields);
+  if (open_streams() < options_.max_concurrent_streams) {
+    if (!fields_hold_too_much())
+      stream = events_.begin_request(fields);
+    else
+      ++counts_.header_overflows;
+  }
   if (stream == nullptr) {
     refuse(id);
     return;

@@ -18,7 +18,7 @@ constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
 // What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
 constexpr uint32_t kStrayFrame = 256;
 constexpr uint64_t kLeastHeld = 1024 * 1024;
-constexpr uint64_t kMostFields = 16 * 1024 * 1024;  // bytes: 16 KiB for each of 1024 streams
+constexpr uint64_t kFieldsFactor = 24;  // of the buffer limit: 24 KiB for each of 1024 streams
 constexpr uint32_t kSmallestWindow = 1024;
 constexpr uint32_t kGrantBehind = 256 * 1024;
 constexpr uint32_t kGranted = 1024 * 1024;
@@ -193,10 +193,7 @@ bool Session::count_field(void* name, void* value) {
   return false;
 }
 
-// Of what a stream may hold by itself, so much that trailers have room beside their head in any case.
-bool Session::fields_hold_too_much() const {
-  return held_fields_ >= std::max<uint64_t>(kMostFields, uint64_t{2} * options_.max_head_bytes);
-}
+bool Session::fields_hold_too_much() const { return held_fields_ >= kFieldsFactor * options_.buffer_limit; }
 
 // What was beyond the limits is not in the map.
 void Session::count_held_fields(Stream& stream) {

@@ -88,6 +88,7 @@ void read_http2_options(const pb::HttpConnectionManager& manager, FactoryScope& 
   options.max_head_bytes = config.h1.limits.max_head_bytes;
   options.max_header_count = config.h1.limits.max_header_count;
   options.high_watermark = std::min(options.high_watermark, std::max<uint32_t>(config.buffer_limit, 1));
+  options.buffer_limit = std::max(options.buffer_limit, config.buffer_limit);
 }
 
 proxy::CodecType codec_of(const pb::HttpConnectionManager& proto) {

@@ -785,8 +785,8 @@ TEST(H2Server, RefusedStreamsThatAreNotReadEndTheConnection) {
 TEST(H2Server, WhatHeadsAndTrailersHoldIsBounded) {
   constexpr size_t kSize = 3900;
   const std::string again(14, '\xbe');
-  for (const bool trailers : {false, true}) {
-    Server server;
+  for (const auto& [trailers, limit] : {std::pair{false, 1024U * 1024}, {true, 1024U * 1024}, {false, 1536U * 1024}}) {
+    Server server({.buffer_limit = limit});
     server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1, get_block() + long_field("x", kSize)));
     server.flush();
     // Of a few KiB each: all that there may be at a time.
@@ -802,19 +802,19 @@ TEST(H2Server, WhatHeadsAndTrailersHoldIsBounded) {
     server.log.clear();
     // Of 55 KB each, in heads, or in trailers of requests that are there.
     const uint32_t first = id;
-    for (int i = 0; i < 400; ++i, id += 2)
+    for (int i = 0; i < 800; ++i, id += 2)
       server.receive(frame(kHeaders, kEndHeaders, id, get_block() + (trailers ? "" : again)));
     for (uint32_t at = first; trailers && at < id; at += 2)
       server.receive(frame(kHeaders, kEndStream | kEndHeaders, at, again));
     server.flush();
     EXPECT_FALSE(server.codec.failed()) << server.log.substr(0, 200);
-    EXPECT_NEAR(server.codec.open_streams(), 16.0 * 1024 * 1024 / (14 * (kSize + 1)), 10);
+    EXPECT_NEAR(server.codec.open_streams(), 24.0 * limit / (14 * (kSize + 1)), 10);
+    EXPECT_EQ(server.codec.counts().header_overflows, 800 - server.codec.open_streams());
     if (trailers) {
-      EXPECT_EQ(server.codec.counts().header_overflows, 400 - server.codec.open_streams());
       EXPECT_NE(server.log.find("peer_error ENHANCE_YOUR_CALM http2.too_many_headers"), std::string::npos);
       continue;
     }
-    EXPECT_EQ(server.codec.counts().refused, 400 - server.codec.open_streams());
+    EXPECT_EQ(server.codec.counts().refused, 800 - server.codec.open_streams());
     // One goes, and the next one has its place.
     server.codec.reset(server.stream(), ErrorCode::kNoError);
     const uint32_t before = server.codec.counts().refused;
