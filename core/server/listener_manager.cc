@@ -113,8 +113,6 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
   sockets->by_worker.assign(workers_, -1);
   sockets->address = net::bound_address(fds.front());
   if (!foreign_file) sockets->file = net::SocketFile::of(sockets->address);
-  std::string kept;
-  Status fault;
   for (size_t i = 0; i < fds.size(); ++i) {
     if (i < workers_) {
       sockets->by_worker[i] = fds[i];
@@ -122,18 +120,7 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
       // Whoever connects is spread over all of them: those of workers that are no more go on, too.
       sockets->extra.push_back({static_cast<uint32_t>(i % workers_), fds[i]});
     }
-    auto adjusted = net::adjust_listen_socket(fds[i], at.address, at.options);
-    if (!adjusted.ok() && fault.ok()) fault = adjusted.status();
-    if (adjusted.ok()) kept = *adjusted;
-  }
-  if (!fault.ok()) {
-    close_all(*sockets);
-    return unavailable("listener " + listener + ": " + message_of(fault));
-  }
-  if (!kept.empty()) {
-    WEIR_LOG(kWarning, "server",
-             "listener %s: the socket options %s cannot be set any more; they are as the process before has set them",
-             listener.c_str(), kept.c_str());
+    handed_->adjust_later("listener " + listener, fds[i], at, sockets);
   }
   int shared = 0;
   socklen_t size = sizeof(shared);

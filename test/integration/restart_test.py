@@ -334,6 +334,26 @@ class RestartTest(WeirTestCase):
                 one.close()
             first.stop()
 
+    def test_one_that_fails_has_changed_no_socket(self) -> None:
+        unix, taken = self.sandbox.path("mode-%d" % self.count), socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+
+        def config(mode: int, *more: dict[str, Any]) -> dict[str, Any]:
+            listener = http_listener(0, [direct({"prefix": "/"}, "here")], name="unix")
+            return bootstrap([{**listener, "address": {"pipe": {"path": unix, "mode": mode}}}, *more])
+
+        def mode() -> int:
+            return os.stat(unix).st_mode & 0o777
+
+        first = self.start(config(0o600))
+        status, text = self.run_weir(config(0o666, http_listener(taken.getsockname()[1], [direct({"prefix": "/"}, "no")], name="no")),
+                                     "--restart")
+        self.assertEqual((status, mode()), (3, 0o600), text)
+        self.assertEqual(fetch(unix).text, "here")
+        self.restart(config(0o640))
+        wait_until(lambda: mode() == 0o640, "it is as the one that serves wants it")
+        first.ended_with(0)
+
     def test_one_at_a_time_and_not_for_ever(self) -> None:
         first = self.start(self.hello("first"), "--restart-timeout-s", "1")
         successor = Successor(self.path + "_0")
