@@ -40,9 +40,12 @@ class UdpFilter {
   virtual void on_batch_end() {}
   // The kernel gave an error instead of a datagram.
   virtual void on_receive_failed() {}
-  // So many were not sent, of those that were given to send() with these; later in the same turn at the latest.
-  virtual void on_send_failed(const net::Address& /*to*/, const net::Address& /*from*/, uint64_t /*sender*/,
-                              uint32_t /*datagrams*/) {}
+  // So many were not sent, of those that were given to send() with these; later in the same turn at the latest. False:
+  // by somebody else.
+  virtual bool on_send_failed(const net::Address& /*to*/, const net::Address& /*from*/, uint64_t /*sender*/,
+                              uint32_t /*datagrams*/) {
+    return false;
+  }
   // Another filter gets all datagrams from now on; what this one waits for still comes. False: it waits for nothing.
   virtual bool still_needed() const { return false; }
   // It gets no datagrams any more: another one does, or the process or the listener is about to end. It should be

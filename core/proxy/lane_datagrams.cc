@@ -108,9 +108,11 @@ void DatagramDoor::on_receive_failed() {
 
 void DatagramDoor::on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender,
                                   uint32_t datagrams) {
-  for (auto& filter : serving_.filters) filter->on_send_failed(to, from, sender, datagrams);
+  for (auto& filter : serving_.filters) {
+    if (filter->on_send_failed(to, from, sender, datagrams)) return;
+  }
   for (Leaving& one : leaving_) {
-    if (left_) one.filter->on_send_failed(to, from, sender, datagrams);
+    if (one.filter->on_send_failed(to, from, sender, datagrams)) return;
   }
 }
 

@@ -98,14 +98,7 @@ Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
   if (!fds.empty()) {
     bound_ = net::bound_address(fds.front());
     for (int fd : fds) admin_->adopt(fd);
-    for (int fd : fds) {
-      const auto kept = net::adjust_listen_socket(fd, plan.address, plan.listen);
-      if (!kept.ok()) return kept.status();
-      if (!kept->empty())
-        WEIR_LOG(kWarning, "server",
-                 "admin: the socket options %s cannot be set any more; they are as the process before has set them",
-                 kept->c_str());
-    }
+    for (int fd : fds) handed->adjust_later("admin", fd, {plan.address, plan.listen}, alive_);
   } else {
     auto bound = admin_->listen(plan.address, plan.listen);
     if (!bound.ok()) return bound.status();

@@ -67,6 +67,7 @@ class AdminFacts final : public admin::AdminSource {
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<CpuProfiler> profiler_;  // null: nobody has asked for a profile yet
   net::Address bound_, configured_;
+  const std::shared_ptr<const void> alive_ = std::make_shared<char>();  // as long as its sockets are
 };
 
 }  // namespace weir::server

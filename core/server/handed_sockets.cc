@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <utility>
 
 #include "core/base/log.h"
 #include "core/net/socket.h"
@@ -88,6 +89,27 @@ std::vector<int> HandedSockets::take(std::string_view kind, std::string_view own
   std::vector<int> fds;
   for (const Entry& entry : found) fds.push_back(entry.socket.fd);
   return fds;
+}
+
+void HandedSockets::adjust_later(std::string owner, int fd, net::ListenAddress at, std::weak_ptr<const void> use) {
+  adjustments_.push_back({std::move(owner), fd, std::move(at), std::move(use)});
+}
+
+void HandedSockets::adjust() {
+  std::set<std::string> told;  // sockets of one address fare alike
+  for (const Adjustment& one : std::exchange(adjustments_, {})) {
+    if (one.use.expired()) continue;
+    const auto kept = net::adjust_listen_socket(one.fd, one.at.address, one.at.options);
+    const std::string fault = kept.ok() ? *kept : message_of(kept.status());
+    if (fault.empty() || !told.insert(one.owner + fault).second) continue;
+    if (kept.ok()) {
+      WEIR_LOG(kWarning, "server",
+               "%s: the socket options %s cannot be set any more; they are as the process before has set them",
+               one.owner.c_str(), fault.c_str());
+    } else {
+      WEIR_LOG(kError, "server", "%s: %s; it is as the process before has set it", one.owner.c_str(), fault.c_str());
+    }
+  }
 }
 
 std::vector<std::string> HandedSockets::drop_rest() {

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/net/address.h"
+#include "core/net/socket.h"
 
 namespace weir::server {
 
@@ -41,6 +43,11 @@ class HandedSockets {
   std::vector<int> take(std::string_view kind, std::string_view owner, const net::Address& address) {
     return take(kind, owner, address, Wanted{});
   }
+  // What a socket that was taken is to be like. Until this process serves it is the other one's, too, and stays as it
+  // is. `owner`: for the log; `use`: gone when it is closed.
+  void adjust_later(std::string owner, int fd, net::ListenAddress at, std::weak_ptr<const void> use);
+  // Now it is. What the kernel refuses is logged, and stays.
+  void adjust();
   // The addresses of what nobody has taken, closed by this.
   std::vector<std::string> drop_rest();
   size_t size() const { return sockets_.size(); }
@@ -50,7 +57,14 @@ class HandedSockets {
     HandedSocket socket;
     net::Address bound;
   };
+  struct Adjustment {
+    std::string owner;
+    int fd;
+    net::ListenAddress at;
+    std::weak_ptr<const void> use;
+  };
   std::vector<Entry> sockets_;
+  std::vector<Adjustment> adjustments_;
 };
 
 }  // namespace weir::server

@@ -144,6 +144,7 @@ void Restart::take_over(absl::AnyInvocable<void(const Status&)> done) {
           "\ngradual=" + (options.drain_strategy == DrainStrategy::kGradual ? "1" : "0") +
           "\nstats=" + (options.skip_parent_stats ? "0" : "1"),
       [this, pid, done = std::move(done)](const Status& taken) mutable {
+        if (taken.ok()) given_->sockets.adjust();
         given_.reset();
         if (taken.ok())
           WEIR_LOG(kInfo, "server", "restart: taken over from process %d, epoch %u", static_cast<int>(pid), epoch_);

@@ -134,6 +134,8 @@ int Server::start() {
   if (identity->any && identity->user != geteuid()) {
     log::give_file(identity->user, identity->group);
     stream::LogWriter::process().give_files(identity->user, identity->group);
+    // It takes the right to, which is gone by the time that this process serves.
+    if (restart_->taking_over()) restart_->sockets()->adjust();
   }
   if (Status done = become(*identity); !done.ok()) {
     WEIR_LOG(kError, "server", "%s", message_of(done).c_str());

@@ -313,6 +313,39 @@ class UdpUpdateTest(WeirTestCase):
             self.assertRegex(line, r"^\d+ \d+ 0 0 \d+$")
             self.assertLess(abs(int(line.split()[-1]) - time.time()), 600)
 
+    def test_errors_are_those_of_the_filter_whose_session_it_is(self) -> None:
+        port, log, reloaded = self.sandbox.free_port(), self.sandbox.path("errors.log"), threading.Event()
+
+        def answer(data: bytes) -> list[bytes]:
+            if data == b"late":
+                reloaded.wait(10)
+            return [b"x" * 65520, b"small"]  # more than IPv4 has room for
+
+        large = UdpServer(self.sandbox, host="::1", answer=answer)
+
+        def config(name: str) -> Any:
+            return bootstrap([udp_listener(port, "large", "errors", stat_prefix=name, idle_timeout="3s", access_log=[file_access_log(
+                log, name + " %DYNAMIC_METADATA(udp.proxy.session:errors_sent)%\n")],
+                upstream_socket_config={"max_rx_datagram_size": 65535})], [{
+                    "name": "large", "connect_timeout": "2s", "load_assignment": {"cluster_name": "large", "endpoints": [{
+                        "lb_endpoints": [{"endpoint": {"address": address(large.port, "::1")}}]}]}}])
+
+        weir = Weir(self.sandbox, config("before"))
+        with UdpClient(port) as client:
+            self.assertEqual(client.ask(b"early"), b"small")
+            client.send(b"late")
+            weir.wait_stat("udp.before.downstream_sess_rx_datagrams", 2)
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config("after")) + "\n")
+            weir.settle()
+            reloaded.set()
+            self.assertEqual(client.receive(), b"small")
+            weir.wait_stat("udp.before.downstream_sess_tx_errors", 2)
+            self.assertEqual(wait_line(log, "before"), "before 2")
+            self.assertEqual(client.ask(b"newer"), b"small")
+        weir.wait_stat("udp.after.downstream_sess_tx_errors", 1)
+        self.assertEqual(wait_line(log, "after"), "after 1")
+
     def test_a_new_version_of_a_file_is_a_change_of_the_filter(self) -> None:
         log, path = self.sandbox.path("sessions.log"), self.sandbox.path("format.txt")
         logger = file_access_log(log)

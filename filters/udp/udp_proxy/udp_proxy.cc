@@ -336,11 +336,15 @@ void UdpProxy::on_receive_failed() {
   ++rx_errors_;
 }
 
-// `sender`: the session's hash, which tells those of one client apart that have different hosts.
-void UdpProxy::on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) {
+// `sender`: the session's hash, which tells those of one client apart that have different hosts, and those of the
+// filter before, whose seed was another one.
+bool UdpProxy::on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) {
+  Session* session = find(sender, to, from, nullptr);
+  if (session == nullptr) return false;
+  session->counts_.tx_errors += datagrams;
   settings_->stats->tx_errors.add(datagrams);
   counts_.tx_errors += datagrams;
-  if (Session* session = find(sender, to, from, nullptr)) session->counts_.tx_errors += datagrams;
+  return true;
 }
 
 void UdpProxy::send_run() {

@@ -118,7 +118,7 @@ class UdpProxy final : public filter::UdpFilter {
   Verdict on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) override;
   void on_batch_end() override { send_run(); }
   void on_receive_failed() override;
-  void on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) override;
+  bool on_send_failed(const net::Address& to, const net::Address& from, uint64_t sender, uint32_t datagrams) override;
   bool still_needed() const override { return count_ != 0; }
   void on_leaving() override;
   size_t sessions() const { return count_; }
