@@ -167,8 +167,18 @@ bool set_datagram_options(int fd, const Address& address) {
 }  // namespace
 
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options) {
+  auto fd = make_datagram_socket(address, options);
+  if (!fd.ok()) return fd;
+  if (Status status = bind_datagram_socket(*fd, address, options); !status.ok()) {
+    close(*fd);
+    return status;
+  }
+  return fd;
+}
+
+Result<int> make_datagram_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;
-  const socklen_t length = address.to_sockaddr(storage);
+  address.to_sockaddr(storage);
   const int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return failed("open a socket for", address, errno);
   auto fail = [&](const std::string& what) {
@@ -178,14 +188,29 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
   };
   if (!set_ip_options(fd, address, options)) return fail("set IP_TRANSPARENT for");
   if (!set_datagram_options(fd, address)) return fail("ask for the local addresses of datagrams of");
-  using When = SocketOption::When;
-  for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
-    if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
+  if (const SocketOption* option = set_options(fd, address.family(), SocketOption::Kind::kDatagram, options.more,
+                                               SocketOption::When::kBeforeBind))
+    return fail("set the socket option " + text_of(*option) + " of");
+  return fd;
+}
+
+Status bind_datagram_socket(int fd, const Address& address, const ListenOptions& options) {
+  sockaddr_storage storage;
+  const socklen_t length = address.to_sockaddr(storage);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return failed("bind", address, errno, true);
+  for (const SocketOption::When when : {SocketOption::When::kBound, SocketOption::When::kListening}) {
     if (const SocketOption* option =
             set_options(fd, address.family(), SocketOption::Kind::kDatagram, options.more, when))
-      return fail("set the socket option " + text_of(*option) + " of");
+      return failed(("set the socket option " + text_of(*option) + " of").c_str(), address, errno, true);
   }
-  return fd;
+  return absl::OkStatus();
+}
+
+bool is_open(int fd, bool datagrams) {
+  if (datagrams) return bound_address(fd).port() != 0;
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
 
 // What is as it should be is not set again: this process may have given up the right to (--user).

@@ -78,6 +78,11 @@ Status begin_to_listen(int fd, const Address& address, const ListenOptions& opti
 // The same for datagrams: a bound UDP socket, which tells where each was sent to if it is bound to every address, and
 // how many the kernel had no room for. [main]
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options);
+// The two halves of it: it has its share of what comes from the second one on.
+Result<int> make_datagram_socket(const Address& address, const ListenOptions& options);
+Status bind_datagram_socket(int fd, const Address& address, const ListenOptions& options);
+// Whether it listens, or, one for datagrams, is bound. [any]
+bool is_open(int fd, bool datagrams);
 // For a socket that another process has opened, with other options perhaps: what can still change does. Returns the
 // socket options (level/name) that this one had to have before it was bound, and does not take now. [main]
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options);

@@ -31,6 +31,18 @@ int64_t LaneLoads::total() const {
 
 // --- LaneListener --------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Those of a process before this one have begun.
+void begin(const ListenSockets& sockets, int fd) {
+  if (!sockets.opens_later || net::is_open(fd, sockets.options.datagrams)) return;
+  Status status = sockets.options.datagrams ? net::bind_datagram_socket(fd, sockets.address, sockets.options)
+                                            : net::begin_to_listen(fd, sockets.address, sockets.options);
+  if (!status.ok()) WEIR_LOG(kError, "server", "%s", message_of(status).c_str());
+}
+
+}  // namespace
+
 LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn) {
   for (Door& door : doors_) {
     if (door.sockets == sockets) return std::move(door);
@@ -41,10 +53,7 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
   if (lane.is_main() || owner_.take_sockets(*this, sockets.get(), door.open)) return door;
   sockets->for_each([&](int fd, uint32_t worker) {
     if (worker + 1 != lane.index()) return;
-    if (sockets->listens_later) {
-      if (Status status = net::begin_to_listen(fd, sockets->address, sockets->options); !status.ok())
-        WEIR_LOG(kError, "server", "%s", message_of(status).c_str());
-    }
+    begin(*sockets, fd);
     door.open.push_back(std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this));
   });
   return door;
@@ -69,6 +78,7 @@ void LaneListener::set_datagrams(const Listener& after) {
         !owner_.take_datagram_doors(*this, sockets.get(), doors)) {
       sockets->for_each([&](int fd, uint32_t worker) {
         if (worker + 1 != lane.index()) return;
+        begin(*sockets, fd);
         doors.push_back(
             std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader()));
       });

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,14 +24,25 @@ int64_t connections_for_descriptors() {
   return std::max<int64_t>(16, (static_cast<int64_t>(limit.rlim_cur) - 128) / 2);
 }
 
-Result<int> open_socket(const net::Address& address, const net::ListenOptions& options, bool listens_later = false) {
-  if (options.datagrams) return net::open_datagram_socket(address, options);
-  return listens_later ? net::open_bound_socket(address, options) : net::open_listen_socket(address, options);
+Result<int> open_socket(const net::Address& address, const net::ListenOptions& options, bool opens_later) {
+  if (options.datagrams)
+    return opens_later ? net::make_datagram_socket(address, options) : net::open_datagram_socket(address, options);
+  return opens_later ? net::open_bound_socket(address, options) : net::open_listen_socket(address, options);
 }
 
 // As what is handed over is called. Who manages services may have made the file of a Unix socket, and keeps it.
 std::string kind_of(const net::ListenOptions& options, bool foreign_file) {
   return options.datagrams ? "datagram" : foreign_file ? "stream with a foreign file" : "stream";
+}
+
+// The same for two that cannot be had at once, or that share what comes.
+std::string place_of(const net::ListenAddress& at) {
+  return (at.options.datagrams ? "datagrams " : "") + at.address.to_string();
+}
+
+bool is_anothers(int fd) {
+  struct stat socket;
+  return fstat(fd, &socket) == 0 && socket.st_uid != geteuid();
 }
 
 void close_all(const proxy::ListenSockets& sockets) {
@@ -68,9 +80,9 @@ std::shared_ptr<proxy::ListenSockets> ListenerManager::no_sockets(const net::Lis
 }
 
 Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
-                                                               const net::ListenAddress& at, bool listens_later) {
+                                                               const net::ListenAddress& at, bool opens_later) {
   auto sockets = no_sockets(at);
-  sockets->listens_later = listens_later;
+  sockets->opens_later = opens_later;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
   if (const int fd = inherited_.take(at.address, at.options.datagrams); fd >= 0) {
     sockets->options.reuse_port = false;  // there is one: a worker accepts, or reads, for all
@@ -92,13 +104,14 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = open_socket(address, at.options, listens_later);
+    auto fd = open_socket(address, at.options, opens_later);
     if (!fd.ok()) {
       close_all(*sockets);
       return unavailable("listener " + listener + ": " + message_of(fd.status()));
     }
     sockets->by_worker[i] = *fd;
-    if (i == 0 && address.is_ip()) address = net::bound_address(*fd);  // port 0: the others join the port chosen
+    // Port 0: the others join the port chosen.
+    if (i == 0 && address.is_ip() && !opens_later) address = net::bound_address(*fd);
   }
   sockets->address = address;
   sockets->file = net::SocketFile::of(address);
@@ -126,13 +139,17 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
   socklen_t size = sizeof(shared);
   const bool can_share = getsockopt(fds.front(), SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared != 0;
   sockets->options.reuse_port = at.options.reuse_port && can_share;
+  // They get their share when this process serves, not before.
+  sockets->opens_later = true;
   for (size_t i = fds.size(); i < workers_ && sockets->options.reuse_port && sockets->address.is_ip(); ++i) {
-    auto fd = open_socket(sockets->address, at.options);
+    // Of another user: the kernel lets nobody else join, which those for datagrams would hear too late.
+    auto fd = at.options.datagrams && is_anothers(fds.front())
+                  ? Result<int>(unavailable("they are another user's"))
+                  : open_socket(sockets->address, at.options, sockets->opens_later);
     if (fd.ok()) {
       sockets->by_worker[i] = *fd;
       continue;
     }
-    // Of another user: the kernel lets nobody else join.
     WEIR_LOG(kWarning, "server", "listener %s: %zu of %u workers accept for all: %s", listener.c_str(), i, workers_,
              message_of(fd.status()).c_str());
     sockets->options.reuse_port = false;
@@ -151,6 +168,7 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
                        .owner = name,
                        .address = addresses[i].address.to_string()};
       entry.sockets[i]->for_each([&](int fd, uint32_t) {
+        if (!net::is_open(fd, addresses[i].options.datagrams)) return;  // it waits to be published
         one.fd = fd;
         visit(one);
         ++one.number;
@@ -194,18 +212,20 @@ void ListenerManager::remove_files() const {
 Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string& listener, const net::ListenAddress& at,
                                                               const std::set<std::string>& kept) {
   const bool any_port = at.address.is_ip() && at.address.port() == 0;  // each gets a port of its own
-  bool held = false;
+  bool held = false, shared = true;
   for (const auto& [name, entry] : listeners_) {
     if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
-    for (size_t i = 0; i < addresses.size() && name != listener && !any_port; ++i) {
+    for (size_t i = 0; i < addresses.size() && !any_port; ++i) {
       if (addresses[i].address != at.address || addresses[i].options.datagrams != at.options.datagrams) continue;
       if (!kept.contains(name) && addresses[i].options == at.options) return Opened{entry.sockets[i], true};
       held = true;
+      shared = shared && at.options.reuse_port && addresses[i].options.reuse_port;
     }
   }
   if (Sockets spare = take_spare(listener, at)) return Opened{std::move(spare), true};
-  auto sockets = open_sockets(listener, at, held);
+  // Whether datagrams can be had beside the other one is known by then.
+  auto sockets = open_sockets(listener, at, held && (shared || !at.options.datagrams));
   if (sockets.ok()) return Opened{std::move(*sockets), false};
   if (!held) return sockets.status();
   return unavailable(message_of(sockets.status()) + "; " + std::string(kAddressIsAnothers));
@@ -360,6 +380,12 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }
+  std::set<std::string> came;
+  for (const auto& [name, others] : opened) {
+    for (const net::ListenAddress& at : listeners_.at(name).facts.addresses()) {
+      if (!at.address.is_ip() || at.address.port() != 0) came.insert(place_of(at));  // else each has one of its own
+    }
+  }
   std::set<const proxy::ListenSockets*> staying;
   for (const auto& [name, entry] : listeners_) {
     if (!kept.contains(name)) continue;
@@ -371,8 +397,10 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       continue;
     }
     const std::vector<Sockets>& own = it->second.sockets;
-    const bool last =
+    // Somebody serves there until who gets the sockets, or opens others at the address, does.
+    bool last =
         std::any_of(own.begin(), own.end(), [&](const Sockets& sockets) { return staying.contains(sockets.get()); });
+    for (const net::ListenAddress& at : it->second.facts.addresses()) last = last || came.contains(place_of(at));
     // The lanes close their sockets, unless another listener has taken them over.
     (last ? removed_last : removed).remove(it->second.slot);
     left_.insert(left_.end(), own.begin(), own.end());

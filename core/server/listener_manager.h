@@ -79,8 +79,8 @@ class ListenerManager {
   Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds,
                                 bool foreign_file);
   std::shared_ptr<proxy::ListenSockets> no_sockets(const net::ListenAddress& at) const;
-  // `listens_later`: see ListenSockets.
-  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at, bool listens_later);
+  // `opens_later`: see ListenSockets.
+  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at, bool opens_later);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
                               const std::set<std::string>& kept);
   // nullptr: there is none.

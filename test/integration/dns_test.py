@@ -14,6 +14,7 @@ from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, b
                      main, refuses, route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
+from harness.udp import UdpClient, UdpServer, udp_listener
 
 _TYPE = "type.googleapis.com/"
 _CARES = _TYPE + "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
@@ -418,6 +419,36 @@ class StartTest(DnsTestCase):
         wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == 0, "it is published", seconds=15)
         wait_until(lambda: not refuses(port), "it is open")
         self.assertEqual(fetch(port).text, "OUTBOUND")
+
+    def test_the_one_before_serves_until_its_successor_with_other_sockets_does(self) -> None:
+        self.names["new.example"] = lambda query: []
+        server, port = UdpServer(self.sandbox, "before"), self.sandbox.free_port()
+        late = UdpServer(self.sandbox, "after", host="127.0.0.2")
+        option = {"socket_options": [{"level": 1, "name": 8, "int_value": 100000}]}  # SO_RCVBUF
+
+        def config(text: str, name: str, *waits: dict, **fields: Any) -> dict:
+            routes = [*(route({"path": "/new"}, "new") for _ in waits), direct({"prefix": "/"}, text)]
+            return bootstrap([{**http_listener(port, routes, name=name), **fields},
+                              udp_listener(port, "new" if waits else "c", name + "-udp", listener=fields)],
+                             [cluster("c", server.port), *waits])
+
+        def ask() -> str:
+            with UdpClient(port) as client:
+                return client.ask(b"x").decode()
+
+        weir = Weir(self.sandbox, config("before", "one"), concurrency=2)
+        for name, fields in (("two", option), ("two", {})):
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config("after", name, dns_cluster(
+                    "new", "new.example", late.port, dns_lookup_family="V4_ONLY", typed_dns_resolver_config=resolver(self.server.port)),
+                    **fields)) + "\n")
+            os.kill(weir.process.pid, signal.SIGHUP)
+            wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == 2, "they wait")
+            self.assertEqual(({fetch(port).text for _ in range(20)}, {ask() for _ in range(20)}), ({"before"}, {"before x"}))
+        self.names["new.example"] = ["127.0.0.2"]
+        wait_until(lambda: weir.stat("listener_manager.total_listeners_warming") == 0, "they serve", seconds=15)
+        weir.settle()
+        self.assertEqual(({fetch(port).text for _ in range(20)}, {ask() for _ in range(20)}), ({"after"}, {"after x"}))
 
     def test_who_goes_where_clients_say_waits_for_all(self) -> None:
         self.names["gone.example"] = lambda query: []

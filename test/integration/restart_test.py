@@ -18,6 +18,7 @@ from typing import Any, Optional
 from harness import (Connection, EchoUpstream, Weir, WeirTestCase, address, bootstrap, cluster, direct, fetch, http_listener,
                      main, over_tls, route, to_yaml, wait_until, weir_binary)
 from harness.config import server_tls
+from harness.dns import NameServer
 from harness.load import Clients, Wrk
 from harness.tls import Authority, TlsConnection, client_context
 from harness.udp import UdpClient, UdpServer, udp_listener
@@ -353,6 +354,41 @@ class RestartTest(WeirTestCase):
         self.restart(config(0o640))
         wait_until(lambda: mode() == 0o640, "it is as the one that serves wants it")
         first.ended_with(0)
+
+    def test_more_workers_get_their_share_when_they_serve(self) -> None:
+        names: dict[str, Any] = {"late.example": lambda query: []}
+        server, resolver, udp_port = UdpServer(self.sandbox, "a"), NameServer(self.sandbox, names), self.sandbox.free_port()
+
+        def config(text: str, *clusters: dict[str, Any]) -> dict[str, Any]:
+            return bootstrap([http_listener(self.port, [direct({"prefix": "/"}, text)], name="tcp"), udp_listener(udp_port, "c", name="udp")],
+                             [cluster("c", server.port), *clusters])
+
+        late = {"name": "late", "type": "STRICT_DNS", "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.1s",
+                "load_assignment": {"cluster_name": "late", "endpoints": [{"lb_endpoints": [{
+                    "endpoint": {"address": address(80, "late.example")}}]}]},
+                "typed_dns_resolver_config": {"name": "cares", "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                    "resolvers": [address(resolver.port)], "query_timeout_seconds": 1}}}
+
+        def ask(_: int) -> tuple[str, bytes]:
+            with UdpClient(udp_port) as client:
+                return fetch(self.port).text, client.ask(b"x")
+
+        first = self.start(config("first"), concurrency=1)
+        path = self.sandbox.write("late-%d.yaml" % self.count, to_yaml(config("second", late)) + "\n")
+        second = subprocess.Popen([weir_binary(), "-c", path, "--socket-path", self.path, "--restart", "--concurrency", "4"],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: resolver.queries, "it waits for a name")
+            self.assertEqual({ask(n) for n in range(20)}, {("first", b"a x")})
+            names["late.example"] = ["127.0.0.1"]
+            first.ended_with(0)
+            self.assertEqual({ask(n) for n in range(20)}, {("second", b"a x")})
+            with open("/proc/net/udp", encoding="ascii") as table:
+                self.assertEqual(sum(":%04X " % udp_port in line.split(" st ")[0][:30] for line in table), 4)
+        finally:
+            second.terminate()
+            second.wait(20)
 
     def test_one_at_a_time_and_not_for_ever(self) -> None:
         first = self.start(self.hello("first"), "--restart-timeout-s", "1")
