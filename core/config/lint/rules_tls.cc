@@ -36,9 +36,10 @@ using google::protobuf::Message;
 
 constexpr std::chrono::days kSoon{30};  // time enough to notice that renewal does not work
 
+using ProxyProtocolSocket = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+
 bool plain(const envoy::config::core::v3::TransportSocket& socket) {
-  using ProxyProtocol = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
-  if (const auto around = unpack<ProxyProtocol>(socket.typed_config())) return plain(around->transport_socket());
+  if (const auto around = unpack<ProxyProtocolSocket>(socket.typed_config())) return plain(around->transport_socket());
   return socket.name() == "envoy.transport_sockets.raw_buffer" ||
          type_name(socket.typed_config()).starts_with("envoy.extensions.transport_sockets.raw_buffer.");
 }
@@ -207,12 +208,21 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
     if (!by_state) by_state = names_hosts_by_state(model);
     return *by_state;
   };
-  for (const ClusterEntry& entry : model.clusters()) {
-    auto tls = unpack<tls_v3::UpstreamTlsContext>(entry.cluster->transport_socket().typed_config());
-    if (tls == nullptr) continue;
+  const auto look_at = [&](const ClusterEntry& entry, const envoy::config::core::v3::TransportSocket& outer,
+                           std::string path) {
+    const auto* socket = &outer;
+    const auto around = unpack<ProxyProtocolSocket>(outer.typed_config());
+    if (around != nullptr) {
+      socket = &around->transport_socket();
+      path += ".typed_config.transport_socket";
+    }
+    const bool by_name = !socket->has_typed_config() && socket->name() == "envoy.transport_sockets.tls";
+    const auto tls = by_name ? std::make_shared<tls_v3::UpstreamTlsContext>()
+                             : unpack<tls_v3::UpstreamTlsContext>(socket->typed_config());
+    if (tls == nullptr) return;
     if (tls->auto_sni_san_validation() && tls->sni().empty() && !tls->auto_host_sni() &&
         !names_hosts_by_requests(*entry.cluster) && !entry.cluster->has_cluster_type() && !named_by_state())
-      findings.add(entry.path + ".transport_socket.typed_config.auto_sni_san_validation",
+      findings.add(path + ".typed_config.auto_sni_san_validation",
                    "no server name is sent, and so none is looked for in certificates",
                    "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");
     const auto& common = tls->common_tls_context();
@@ -220,23 +230,29 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
     if (common.has_custom_handshaker() ||
         (common.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET &&
          !common.has_validation_context()))
-      continue;
+      return;
     const auto& context = common.validation_context();
     if (context.trust_chain_verification() == tls_v3::CertificateValidationContext::ACCEPT_UNTRUSTED) {
-      findings.add(entry.path + ".transport_socket",
+      findings.add(path,
                    "trust_chain_verification: ACCEPT_UNTRUSTED accepts every certificate: whoever is in between can "
                    "read and change everything",
                    "leave it out");
-      continue;
+      return;
     }
     const bool checked = context.has_trusted_ca() || context.has_system_root_certs() ||
                          context.has_ca_certificate_provider_instance() || context.has_custom_validator_config() ||
                          context.verify_certificate_spki_size() > 0 || context.verify_certificate_hash_size() > 0;
-    if (checked) continue;
-    findings.add(entry.path + ".transport_socket",
+    if (checked) return;
+    findings.add(path,
                  "without a validation_context every certificate is accepted: whoever is in between can read and "
                  "change everything",
                  "set common_tls_context.validation_context.trusted_ca and match_typed_subject_alt_names");
+  };
+  for (const ClusterEntry& entry : model.clusters()) {
+    look_at(entry, entry.cluster->transport_socket(), entry.path + ".transport_socket");
+    for (int i = 0; i < entry.cluster->transport_socket_matches_size(); ++i)
+      look_at(entry, entry.cluster->transport_socket_matches(i).transport_socket(),
+              entry.path + ".transport_socket_matches[" + std::to_string(i) + "].transport_socket");
   }
 }
 

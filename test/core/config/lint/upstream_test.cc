@@ -175,6 +175,25 @@ TEST(LintUpstream, UpstreamTlsUnverified) {
                             "whoever is in between can read and change everything; leave it out "
                             "[upstream-tls-unverified]"});
   EXPECT_EQ(tls("validation_context_sds_secret_config: {name: ca}"), Said{});
+  // Wherever the socket is.
+  const auto places = [](const std::string& fields) {
+    Said places = with_cluster(fields).of("upstream-tls-unverified");
+    for (std::string& one : places) one = one.substr(0, one.find(": "));
+    return places;
+  };
+  const auto around = [](const std::string& socket) {
+    return "transport_socket: {name: p, typed_config: {" + std::string(kType) +
+           "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, " + socket + "}}";
+  };
+  const std::string unverified = tls_socket("UpstreamTlsContext", "alpn_protocols: [h2]");
+  const std::string verified = tls_socket("UpstreamTlsContext", "validation_context: {trusted_ca: {filename: /x}}");
+  EXPECT_EQ(places(around(unverified)), Said{kCluster + ".transport_socket.typed_config.transport_socket"});
+  EXPECT_EQ(places(around(verified)), Said{});
+  EXPECT_EQ(places("transport_socket_matches: [{name: a, " + verified + "}, {name: b, " + unverified + "}, {name: c, " +
+                   around(unverified) + "}]"),
+            (Said{kCluster + ".transport_socket_matches[1].transport_socket",
+                  kCluster + ".transport_socket_matches[2].transport_socket.typed_config.transport_socket"}));
+  EXPECT_EQ(places("transport_socket: {name: envoy.transport_sockets.tls}"), Said{kCluster + ".transport_socket"});
   EXPECT_EQ(with_cluster("").count("upstream-tls-unverified"), 0u);
 }
 
