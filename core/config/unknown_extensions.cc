@@ -25,17 +25,21 @@ namespace {
 constexpr std::string_view kAuthority[] = {
     // Who: authn, authz, basic_auth, ext_authz, jwt_authn, oauth2; and who it is that asks.
     "auth", "rbac", "jwt", "jwks", "oidc", "saml", "hmac", "apikey", "accesscontrol", "permission", "proxyprotocol",
-    "login", "verif", "enforce",
+    "login", "verif", "enforce", "policy", "policies", "cilium", "token", "introspect", "ldap", "kerberos", "spnego",
+    "sanitiz", "sanitis", "signature", "guard", "curiefense",
     // What and how much: local_ratelimit, connection_limit, rate_limit_quota, admission_control.
     "csrf", "coraza", "modsecurity", "firewall", "security", "captcha", "allowlist", "denylist", "blocklist",
-    "whitelist", "blacklist", "limit", "throttl", "quota", "admission",
+    "whitelist", "blacklist", "limit", "throttl", "quota", "admission", "deny", "denied", "restrict", "ipblock",
+    "geoblock", "geofenc", "antibot", "botcontrol", "botdefen", "botdetect", "botmanage", "botmitigat", "botprotect",
     // Code or rules that weir cannot look into.
     "composite", "dynamicmodule", "extensionwithmatcher", "externalprocess", "extproc", "golang", "wasm"};
 // Too short to be sought inside of words (evaluate, oracle, lasso): these are words of the name, or begin one.
-constexpr std::string_view kShortWords[] = {"acl", "lua", "opa", "sso", "waf"};
+constexpr std::string_view kShortWords[] = {"acl", "block", "lua", "opa", "sso", "waf"};
 // What holds a word of the lists and means something else; taken out before they are sought.
-constexpr std::string_view kHarmless[] = {"authority", "authorities", "unlimited", "delimit",
-                                          "waffle",    "opaque",      "opacity"};
+constexpr std::string_view kHarmless[] = {
+    "authority",    "authorities", "unlimited",    "delimit",       "waffle",         "opaque",        "opacity",
+    "unrestricted", "tokeniz",     "blocksize",    "blocking",      "blockcache",     "blockchain",    "vanguard",
+    "retrypolic",   "cachepolic",  "cachingpolic", "redirectpolic", "balancingpolic", "earlydatapolic"};
 
 // Lower case, nothing between words. `begins` gets, for each character of the result, whether a word begins there.
 std::string folded_words(std::string_view name, std::vector<bool>& begins) {
