@@ -79,7 +79,7 @@ class PackedSnapshot final : public admin::ConfigSnapshot {
 
 }  // namespace
 
-AdminFacts::~AdminFacts() { stop(); }
+AdminFacts::~AdminFacts() { stop(false); }
 
 Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
   admin_ = std::make_unique<admin::AdminServer>(
@@ -103,6 +103,7 @@ Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
     auto bound = admin_->listen(plan.address, plan.listen);
     if (!bound.ok()) return bound.status();
     bound_ = *bound;
+    owns_file_ = true;
   }
   WEIR_LOG(kInfo, "server", "admin: %s", bound_.to_string().c_str());
   return absl::OkStatus();
@@ -110,6 +111,7 @@ Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
 
 void AdminFacts::resume() {
   if (admin_ != nullptr) admin_->resume();
+  owns_file_ = true;
 }
 
 void AdminFacts::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
@@ -124,7 +126,7 @@ void AdminFacts::list_sockets(const std::function<void(const HandedSocket&)>& vi
 
 void AdminFacts::leave_to_successor() {
   if (admin_ != nullptr) admin_->stop_listening();
-  bound_ = {};  // a socket file is not ours to remove
+  owns_file_ = false;
 }
 
 Status AdminFacts::write_address(const std::string& path) const {
@@ -141,11 +143,12 @@ Status AdminFacts::write_address(const std::string& path) const {
   return absl::OkStatus();
 }
 
-void AdminFacts::stop() {
+void AdminFacts::stop(bool shared) {
   admin_.reset();
   profiler_.reset();
   // A socket file that nobody listens on is only in the way.
-  if (std::string path(bound_.unix_path()); !path.empty() && path[0] != '\0') unlink(path.c_str());
+  const std::string path(bound_.unix_path());
+  if (owns_file_ && !shared && !path.empty() && path[0] != '\0') unlink(path.c_str());
   bound_ = {};
 }
 

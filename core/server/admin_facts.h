@@ -32,8 +32,8 @@ class AdminFacts final : public admin::AdminSource {
   void leave_to_successor();
   // For --admin-address-path; empty: nothing is written.
   Status write_address(const std::string& path) const;
-  // Ends the admin's connections; before the lane goes.
-  void stop();
+  // Ends the admin's connections; before the lane goes. `shared`: another process has its socket.
+  void stop(bool shared);
 
   // admin::AdminSource
   admin::ServerState state() const override;
@@ -67,6 +67,7 @@ class AdminFacts final : public admin::AdminSource {
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<CpuProfiler> profiler_;  // null: nobody has asked for a profile yet
   net::Address bound_, configured_;
+  bool owns_file_ = false;  // that of a Unix socket; of one that was handed over not before this process serves
   const std::shared_ptr<const void> alive_ = std::make_shared<char>();  // as long as its sockets are
 };
 

@@ -9,6 +9,7 @@
 #include "core/config/diagnostics.h"
 #include "core/stats/escape.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 namespace {
@@ -188,9 +189,26 @@ void ChangeReport::add_clusters(const Plan& plan) {
   }
 }
 
+namespace {
+
+// With its kind, where there is another one of the name: "s (validation_context)".
+std::string name_of_secret(const config::SecretKey& key, const Inventory& before, const Inventory& after) {
+  for (const Inventory* inventory : {&before, &after}) {
+    for (const auto& [other, facts] : inventory->secrets) {
+      if (other.name == key.name && other.kind != key.kind) {
+        using envoy::extensions::transport_sockets::tls::v3::Secret;
+        return key.name + " (" + std::string(Secret::descriptor()->FindFieldByNumber(key.kind)->name()) + ")";
+      }
+    }
+  }
+  return key.name;
+}
+
+}  // namespace
+
 void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const Inventory& after) {
   for (const auto& [key, what] : plan.secrets) {
-    ReportedChange change{"secret", key.name, what, "swapped, nothing drains"};
+    ReportedChange change{"secret", name_of_secret(key, before, after), what, "swapped, nothing drains"};
     const SecretFacts* was = find(before.secrets, key);
     const SecretFacts* is = find(after.secrets, key);
     if (was != nullptr && is != nullptr) {

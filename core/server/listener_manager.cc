@@ -125,7 +125,7 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
   sockets->options = at.options;
   sockets->by_worker.assign(workers_, -1);
   sockets->address = net::bound_address(fds.front());
-  if (!foreign_file) sockets->file = net::SocketFile::of(sockets->address);
+  if (!foreign_file) adopted_.push_back(sockets);
   for (size_t i = 0; i < fds.size(); ++i) {
     if (i < workers_) {
       sockets->by_worker[i] = fds[i];
@@ -155,6 +155,12 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
     sockets->options.reuse_port = false;
   }
   return Sockets(std::move(sockets));
+}
+
+void ListenerManager::own_files() {
+  for (const auto& one : std::exchange(adopted_, {})) {
+    if (const auto sockets = one.lock()) sockets->file = net::SocketFile::of(sockets->address);
+  }
 }
 
 void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
@@ -336,7 +342,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     auto [it, fresh] = listeners_.try_emplace(name);
     Entry& entry = it->second;
     ListenerFacts facts = facts_of(from);
-    if (effect_of(fresh ? nullptr : &entry.facts, &facts).change == Change::kNone) continue;
+    if (effect_of(fresh ? nullptr : &entry.facts, &facts).change == Change::kNone && !opened.contains(name)) continue;
     if (fresh) {
       entry.slot = publisher_.intern(SlotKind::kListener, name);
       entry.connections = std::make_shared<std::atomic<int64_t>>(0);
@@ -382,7 +388,9 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
   }
   std::set<std::string> came;
   for (const auto& [name, others] : opened) {
-    for (const net::ListenAddress& at : listeners_.at(name).facts.addresses()) came.insert(place_of(at));
+    for (const net::ListenAddress& at : listeners_.at(name).facts.addresses()) {
+      if (!at.address.is_ip() || at.address.port() != 0) came.insert(place_of(at));  // else each has one of its own
+    }
   }
   std::set<const proxy::ListenSockets*> staying;
   for (const auto& [name, entry] : listeners_) {

@@ -60,6 +60,8 @@ class ListenerManager {
   proxy::ConnectionLimit& limit() { return *limit_; }
   // Sockets of a process before this one, for the next apply(); nullptr: none.
   void set_handed(HandedSockets* handed) { handed_ = handed; }
+  // That process does not serve any more: the files of its Unix sockets are this one's to remove.
+  void own_files();
   // What a process after this one takes over.
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
   // The lanes close the sockets of all listeners, or of the inbound ones, for good. `published`: what they have, if
@@ -97,6 +99,7 @@ class ListenerManager {
   const uint32_t workers_;
   InheritedSockets& inherited_;
   HandedSockets* handed_ = nullptr;
+  std::vector<std::weak_ptr<proxy::ListenSockets>> adopted_;  // until own_files()
   Entries listeners_;
   proxy::ClosedListeners closed_;
   struct Spare {

@@ -243,6 +243,7 @@ void Server::on_applied_first() {
       if (!written.ok()) WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
     }
     admin_->resume();
+    listeners_->own_files();
     go_live();
   });
 }
@@ -420,7 +421,7 @@ int Server::run() {
   stop_inbound_.reset();
   tending_.reset();
   overload_.reset();
-  admin_->stop();
+  admin_->stop(restart_->shares_sockets());
   background_.reset();
   flusher_->flush_last();
   flusher_.reset();

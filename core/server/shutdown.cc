@@ -51,7 +51,7 @@ void Shutdown::begin_draining() {
           one->listeners().drain(plan);
           one->clusters().close_idle();
           main->post([accepting] {
-            if (--accepting->workers == 0 && accepting->closed) accepting->closed();
+            if (--accepting->workers == 0 && accepting->closed) std::exchange(accepting->closed, nullptr)();
           });
         });
   }

@@ -68,6 +68,16 @@ class Successor:
         return messages
 
 
+def late_cluster(name: str, resolver: NameServer) -> dict[str, Any]:
+    """Whoever has it waits until the server says something of NAME.example."""
+    return {"name": name, "type": "STRICT_DNS", "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.1s",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{
+                "endpoint": {"address": address(80, name + ".example")}}]}]},
+            "typed_dns_resolver_config": {"name": "cares", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                "resolvers": [address(resolver.port)], "query_timeout_seconds": 1}}}
+
+
 def announces_close(response: Any) -> bool:
     return (response.header("connection") or "").lower() == "close"
 
@@ -355,6 +365,31 @@ class RestartTest(WeirTestCase):
         wait_until(lambda: mode() == 0o640, "it is as the one that serves wants it")
         first.ended_with(0)
 
+    def test_one_that_is_told_to_end_first_leaves_the_files(self) -> None:
+        unix, admin = self.sandbox.path("kept-%d" % self.count), self.sandbox.path("admin-%d" % self.count)
+        names: dict[str, Any] = {"never.example": lambda query: []}
+        resolver = NameServer(self.sandbox, names)
+        listener = {**http_listener(0, [direct({"prefix": "/"}, "here")], name="unix"), "address": {"pipe": {"path": unix}}}
+        config = {**bootstrap([listener]), "admin": {"address": {"pipe": {"path": admin}}}}
+        first = self.sandbox.write("first-%d.yaml" % self.count, to_yaml(config) + "\n")
+        config["static_resources"]["clusters"] = [late_cluster("never", resolver)]
+        second = self.sandbox.write("second-%d.yaml" % self.count, to_yaml(config) + "\n")
+        started = []
+        try:
+            for path in (first, second):
+                started.append(subprocess.Popen([weir_binary(), "-c", path, "--socket-path", self.path, "--restart"], stderr=subprocess.DEVNULL))
+                wait_until(lambda: resolver.queries if path == second else os.path.exists(unix), "it has begun")
+            started[1].terminate()
+            self.assertEqual(started[1].wait(20), 0)
+            self.assertEqual((fetch(unix).text, fetch(admin, "/ready").text), ("here", "LIVE\n"))
+            started[0].terminate()
+            self.assertEqual(started[0].wait(20), 0)
+            self.assertFalse(os.path.exists(unix) or os.path.exists(admin))
+        finally:
+            for one in started:
+                one.kill()
+                one.wait(20)
+
     def test_more_workers_get_their_share_when_they_serve(self) -> None:
         names: dict[str, Any] = {"late.example": lambda query: []}
         server, resolver, udp_port = UdpServer(self.sandbox, "a"), NameServer(self.sandbox, names), self.sandbox.free_port()
@@ -363,19 +398,12 @@ class RestartTest(WeirTestCase):
             return bootstrap([http_listener(self.port, [direct({"prefix": "/"}, text)], name="tcp"), udp_listener(udp_port, "c", name="udp")],
                              [cluster("c", server.port), *clusters])
 
-        late = {"name": "late", "type": "STRICT_DNS", "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.1s",
-                "load_assignment": {"cluster_name": "late", "endpoints": [{"lb_endpoints": [{
-                    "endpoint": {"address": address(80, "late.example")}}]}]},
-                "typed_dns_resolver_config": {"name": "cares", "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-                    "resolvers": [address(resolver.port)], "query_timeout_seconds": 1}}}
-
         def ask(_: int) -> tuple[str, bytes]:
             with UdpClient(udp_port) as client:
                 return fetch(self.port).text, client.ask(b"x")
 
         first = self.start(config("first"), concurrency=1)
-        path = self.sandbox.write("late-%d.yaml" % self.count, to_yaml(config("second", late)) + "\n")
+        path = self.sandbox.write("late-%d.yaml" % self.count, to_yaml(config("second", late_cluster("late", resolver))) + "\n")
         second = subprocess.Popen([weir_binary(), "-c", path, "--socket-path", self.path, "--restart", "--concurrency", "4"],
                                   stderr=subprocess.DEVNULL)
         try:

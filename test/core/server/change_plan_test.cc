@@ -295,6 +295,27 @@ TEST(ChangePlan, TheClusterThatWeirIsOfIsSwapped) {
       << report.text();
 }
 
+TEST(ChangePlan, SecretsOfOneNameAreToldApart) {
+  const auto text = [](const std::string& before, const std::string& after) {
+    const auto with = [](const std::string& secrets) {
+      Parts parts;
+      parts.clusters_more = "], secrets: [" + secrets;
+      return yaml(parts);
+    };
+    Loaded was(with(before)), is(with(after));
+    return ChangeReport(plan_changes(was.inventory, is.inventory), was.inventory, was.bootstrap, is.inventory,
+                        is.bootstrap)
+        .text();
+  };
+  const std::string a = "{name: s, generic_secret: {secret: {inline_string: a}}}";
+  const std::string b = "{name: s, generic_secret: {secret: {inline_string: b}}}";
+  const std::string keys =
+      ", {name: s, session_ticket_keys: {keys: [{inline_bytes: \"" + std::string(108, 'A') + "\"}]}}";
+  EXPECT_TRUE(text(a, b).starts_with("secret     s  ")) << text(a, b);
+  EXPECT_TRUE(text(a + keys, b + keys).starts_with("secret     s (generic_secret)  ")) << text(a + keys, b + keys);
+  EXPECT_TRUE(text(a, a + keys).starts_with("secret     s (session_ticket_keys)  ")) << text(a, a + keys);
+}
+
 TEST(ChangePlan, WhatGoesWithAChainThatDrains) {
   Parts from, parts;
   from.clusters_more = ", {name: two}";

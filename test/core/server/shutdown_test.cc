@@ -97,6 +97,16 @@ TEST_F(ShutdownTest, WaitsForEveryWorkerToStopAccepting) {
   EXPECT_EQ(cut_off_, 0);
 }
 
+TEST_F(ShutdownTest, WhoTakesOverIsToldOnce) {
+  int closed = 0;
+  set_connections(1);
+  begin({.deadline = 25s, .handed_over = true, .closed = [&] { ++closed; }});
+  advance(1s);
+  EXPECT_EQ(closed, 1);
+  advance(4s);  // a worker that is stuck would be given up by now
+  EXPECT_EQ(closed, 1);
+}
+
 TEST_F(ShutdownTest, WhoTakesOverDoesNotWaitForAWorkerThatIsStuck) {
   worker_runs_ = false;
   int closed = 0;
