@@ -40,6 +40,9 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void start();
   // It is one of those that the overload manager limits.
   void set_counted() { counted_ = true; }
+  // What it came to drains: its responses say that it ends. It may first ask for one; drain() is for those that were
+  // there before.
+  void set_came_late() { came_late_ = true; }
   // From now on responses say that the connection ends, and it ends when it is idle.
   void drain();
   // drain() at a moment of the plan. Of several plans the earliest moments count.
@@ -71,7 +74,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void replace_filter(std::unique_ptr<filter::NetworkFilter> by) override;
   // As published, who fails health checks because an operator wants it tells those that are connected.
   bool draining() const override {
-    return draining_ || (filter::ServerHealth::told_to_fail() && listener_->spec.drains_with_health);
+    return draining_ || came_late_ || (filter::ServerHealth::told_to_fail() && listener_->spec.drains_with_health);
   }
 
  private:
@@ -136,6 +139,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   MonoTime born_;
   const char* close_details_ = nullptr;  // why it was closed before filters served it
   bool draining_ = false;
+  bool came_late_ = false;
   bool handed_over_ = false;  // once, at most
   bool counted_ = false;      // in the limit of the overload manager
 };

@@ -251,7 +251,7 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   connections_.push_back(*connection);
   if (counted) connection->set_counted();
   connection->start();
-  if (owner_.draining(connection->listener().spec)) connection->drain();
+  if (owner_.draining(connection->listener().spec)) connection->set_came_late();
 }
 
 bool LaneListener::count_connection(const ListenerSpec& spec) {

@@ -323,6 +323,22 @@ class DrainTest(WeirTestCase):
         weir.admin("/drain_listeners?graceful&skip_exit", "POST")
         wait_until(lambda: announces_close(fetch(port)), "everybody is told")
 
+    def test_who_comes_late_may_ask_first(self) -> None:
+        """A connection that is opened while all of them are told: GOAWAY before its first request would make it worthless."""
+        weir, port, _ = self.start("--drain-time-s", "600", "--drain-strategy", "immediate")
+        weir.admin("/drain_listeners?graceful&skip_exit", "POST")
+        with H2(port, outlives_goaway=True) as client, H2(port, outlives_goaway=True) as idle:
+            for one in (client, idle):
+                one.pump()
+                self.assertEqual(one.goaways, [])
+            stream = client.request("/x")
+            client.until(stream)
+            self.assertEqual((client.headers(stream)[":status"], client.goaways[:1]), ("200", [((1 << 31) - 1, 0)]))
+            # The end of the process is another matter.
+            weir.process.signal(signal.SIGTERM)
+            wait_until(lambda: idle.pump(0.1) or idle.goaways, "it is told")
+        weir.ended_with(0)
+
     def test_clients_under_load_lose_nothing_they_were_promised(self) -> None:
         """Every request sent on an open connection that was not announced to close is answered."""
         weir, port, _ = self.start("--shutdown-deadline-s", "60")
