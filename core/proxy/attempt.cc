@@ -231,6 +231,8 @@ http::HeaderMap& Attempt::begin_response_trailers() {
   return router_.begin_trailers(*this);
 }
 
+void Attempt::on_upstream_trailers_held() { router_.on_trailers_held(*this, begin_response_trailers()); }
+
 void Attempt::on_upstream_trailers() {
   if (chain_ != nullptr) [[unlikely]]
     return chain_->on_upstream_trailers();

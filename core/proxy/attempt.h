@@ -134,6 +134,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   void on_upstream_headers(BlockRef owner, bool end) override;
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override;
+  void on_upstream_trailers_held() override;
   void on_upstream_trailers() override;
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;

@@ -40,6 +40,7 @@ class Http2Stream final : public StreamConnection,
   void write_informational(const http::HeaderMap& headers) override;
   [[nodiscard]] bool write_data(Slices& data, bool end) override;
   [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
+  bool keeps_trailers(const http::HeaderMap& trailers) override;
   // The others of the connection go on.
   void close_after_response() override {}
   void refuse_tunnel(bool) override {}
@@ -73,7 +74,8 @@ class Http2Stream final : public StreamConnection,
   ListNode list_node_;
   Deadlines deadlines_;
   ServerStream* stream_ = nullptr;
-  Slices early_;  // what came of a tunnel before it was open
+  Slices early_;                // what came of a tunnel before it was open
+  uint32_t kept_trailers_ = 0;  // bytes
   bool early_end_ = false;
   bool waits_for_tunnel_ = false;
   bool flow_paused_ = false;
@@ -167,6 +169,7 @@ class Http2Connection final : public filter::NetworkFilter,
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   http::h2::Counts accounted_;
+  uint64_t kept_trailers_ = 0;  // bytes, of its streams
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
   bool admitted_;

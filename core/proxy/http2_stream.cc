@@ -82,6 +82,19 @@ bool Http2Stream::write_trailers(const http::HeaderMap& trailers) {
   return !takes_more() || connection_->codec_.send_trailers(*this, trailers);
 }
 
+// They are in memory when they come, whatever the windows have room for; filters may make data of them (grpc_web).
+bool Http2Stream::keeps_trailers(const http::HeaderMap& trailers) {
+  constexpr uint64_t kTrailersFactor = 8;
+  if (!takes_more() || kept_trailers_ != 0) return true;
+  if (connection_->kept_trailers_ >= kTrailersFactor * config_.h2.buffer_limit) {
+    config_.http2_stats->header_overflow.inc();
+    return false;
+  }
+  kept_trailers_ = static_cast<uint32_t>(trailers.byte_size());
+  connection_->kept_trailers_ += kept_trailers_;
+  return true;
+}
+
 // The connection writes at the end of the turn, and a reset takes the place of what waits for that: it comes behind.
 void Http2Stream::abort_response() {
   if (!takes_more()) return;
@@ -160,6 +173,7 @@ void Http2Stream::release() {
   lane_.defer_delete(*this);  // behind it
   list_node_.unlink();
   config_.http2_stats->streams_active.dec();
+  if (connection_ != nullptr) connection_->kept_trailers_ -= kept_trailers_;
   if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
 }
 

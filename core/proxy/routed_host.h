@@ -47,6 +47,8 @@ class RoutedHost : public filter::StreamHost {
   // The request is taken for a new one, with its headers as they are now, this body and its trailers: it runs through
   // the filters from the first one on. Empties `body`.
   virtual void restart(const route::Selection& selection, Slices& body, bool trailers) = 0;
+  // The response's trailers, which wait for the client, may be kept until it has read them. The first answer holds.
+  virtual bool keeps_trailers(const http::HeaderMap& trailers) = 0;
   // Bytes moved: the idle timeout starts again.
   virtual void touch() = 0;
   // The request is complete with its headers and asks for a tunnel (an upgrade that is allowed, CONNECT): what follows

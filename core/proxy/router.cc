@@ -572,12 +572,27 @@ inline void Router::response_complete(MonoTime now) {
 
 http::HeaderMap& Router::begin_trailers(Attempt&) { return stream_->make_response_trailers(); }
 
+void Router::on_trailers_held(Attempt& attempt, const http::HeaderMap& trailers) {
+  if (done_ || host_->keeps_trailers(trailers)) return;
+  done_ = true;
+  abandon_attempt(attempt);
+  abort_for_trailers();
+}
+
 void Router::on_trailers(Attempt& attempt) {
   if (done_) return;
   response_complete(stream_->lane().now());
   done_ = true;
   end_attempt(attempt);
-  stream_->respond_trailers();
+  if (host_->keeps_trailers(*stream_->response_trailers()))
+    stream_->respond_trailers();
+  else
+    abort_for_trailers();
+}
+
+void Router::abort_for_trailers() {
+  stream_->info().flags.set(ResponseFlag::kLocalReset);
+  stream_->respond_abort("response_trailers_not_read");
 }
 
 // --- Tunnels -------------------------------------------------------------------------------------------------------

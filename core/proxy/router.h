@@ -94,6 +94,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void on_headers(Attempt& attempt, BlockRef owner, bool end);
   void on_data(Attempt& attempt, Slices& data, bool end);
   http::HeaderMap& begin_trailers(Attempt& attempt);
+  // They wait, and on_trailers() follows.
+  void on_trailers_held(Attempt& attempt, const http::HeaderMap& trailers);
   void on_trailers(Attempt& attempt);
   void on_request_flow(Attempt& attempt, bool blocked);
   // While its host is known. (router_log.cc)
@@ -125,6 +127,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // That so much of a body has come, for logs.
   void record_data(Attempt& attempt, size_t size);
   void response_complete(MonoTime now);
+  void abort_for_trailers();
   // The answer, and its time, below the cluster as the request has it. (router_log.cc)
   void count_apart();
   void start_mirrors(const route::Mirrors& policies, bool end);

@@ -37,6 +37,9 @@ class StreamConnection {
   // Takes unseen slices.
   [[nodiscard]] virtual bool write_data(Slices& data, bool end) = 0;
   [[nodiscard]] virtual bool write_trailers(const http::HeaderMap& trailers) = 0;
+  // Of the response, until the client has read it; in what the connection may hold, beside what others have. The first
+  // answer holds.
+  virtual bool keeps_trailers(const http::HeaderMap&) { return true; }
   virtual void close_after_response() = 0;
   // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
   // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
@@ -130,6 +133,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void on_tunnel_end() override;
   // A piece of the request's body has come.
   void touch_by_body(bool end);
+  bool keeps_trailers(const http::HeaderMap& trailers) override { return connection_.keeps_trailers(trailers); }
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;

@@ -171,7 +171,7 @@ void H2Stream::on_trailers() {
   response_over_ = true;
   if (stopped_ || held_.any()) {
     held_.trailers = true;
-    return;
+    return events_->on_upstream_trailers_held();
   }
   events_->on_upstream_trailers();
   if (events_ != nullptr) response_over();

@@ -107,6 +107,8 @@ class UpstreamEvents {
   virtual void on_upstream_headers(BlockRef owner, bool end) = 0;
   virtual void on_upstream_data(Slices& data, bool end) = 0;
   virtual http::HeaderMap& begin_response_trailers() = 0;
+  // Trailers have come, and on_upstream_trailers() follows when the response is not paused any more.
+  virtual void on_upstream_trailers_held() {}
   virtual void on_upstream_trailers() = 0;
   // `detail`: of a protocol error ("http1.bare_lf"), or of the transport; else empty.
   virtual void on_reset(ResetReason reason, std::string_view detail) = 0;

@@ -11,8 +11,10 @@ from hpack import Encoder
 
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
                      http_listener, main, route, sanitized, wait_line, wait_until)
+from harness.clusters import http2
 from harness.frames import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PADDED, PING,
                             PREFACE, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame)
+from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 
@@ -30,12 +32,13 @@ class Http2LimitsTest(WeirTestCase):
         cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
         cls.busy = ScriptedUpstream(cls.sandbox, cls.say_nothing)
         cls.large = ScriptedUpstream(cls.sandbox, cls.say_much)
+        cls.trailers = Http2Upstream(cls.sandbox, cls.say_long_trailers)
         cls.log = cls.sandbox.path("access.log")
-        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most")}
+        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most", "web")}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
-                                                   route({"prefix": "/busy"}, "busy"),
+                                                   route({"prefix": "/busy"}, "busy"), route({"prefix": "/trailers"}, "trailers"),
                                                    route({"prefix": "/large"}, "large"), route({"prefix": "/"}, "echo")], name=name,
                                  access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
                                                                       "%RESPONSE_CODE_DETAILS%\n")],
@@ -47,9 +50,12 @@ class Http2LimitsTest(WeirTestCase):
             listener("default"), listener("small", http2_protocol_options=small),
             listener("few", http2_protocol_options={"max_outbound_frames": 20}),
             listener("large", max_request_headers_kb=1024),
+            listener("web", http_filters=[{"name": "web", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"}}]),
             listener("impatient", request_headers_timeout="0.3s"),
             listener("most", stream_idle_timeout="0s", common_http_protocol_options={"max_stream_duration": "0.4s"})],
             [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port), cluster("large", cls.large.port),
+             cluster("trailers", cls.trailers.port, **http2()),
              # What comes behind the first request waits.
              cluster("busy", cls.busy.port, circuit_breakers={"thresholds": [{"max_connections": 1, "max_pending_requests": 2000}]})]),
             concurrency=1)
@@ -59,6 +65,16 @@ class Http2LimitsTest(WeirTestCase):
         while True:
             connection.read_request()
             connection.respond(headers=[("x-%d" % i, "v" * 5500) for i in range(10)])
+
+    @staticmethod
+    def say_long_trailers(peer: Http2Peer, request: Request) -> None:
+        head, trailers = (bytes(Encoder().encode(fields, huffman=False)) for fields in (
+            [(":status", "200"), ("content-type", "application/grpc")], [("grpc-status", "0"), ("grpc-message", "m" * 55_000)]))
+        pieces = [trailers[i:i + 16384] for i in range(0, len(trailers), 16384)]
+        peer.send_raw(frame(HEADERS, END_HEADERS, request.id, head) + frame(DATA, 0, request.id, b"\0\0\0\0\x05hello")
+                      + frame(HEADERS, END_STREAM, request.id, pieces[0])
+                      + b"".join(frame(CONTINUATION, 0, request.id, piece) for piece in pieces[1:-1])
+                      + frame(CONTINUATION, END_HEADERS, request.id, pieces[-1]))
 
     @staticmethod
     def say_nothing(connection: ServerConnection) -> None:
@@ -224,6 +240,35 @@ class Http2LimitsTest(WeirTestCase):
         self.assertGreater(without_room, 500)
         if not sanitized():
             self.assertLess(grown, 40)
+
+    def test_trailers_of_answers_that_nobody_reads(self) -> None:
+        """Beyond 8 MiB of them, answers are cut off; the others come whole once the client reads. Also where they become data."""
+        for name, kind in (("default", []), ("web", [("content-type", "application/grpc-web+proto")])):
+            streams, overflow, resets = 400, self.weir.stat("http2.header_overflow"), self.weir.stat("http2.tx_reset")
+            memory = self.weir.process.resident_kib()
+            encoder = Encoder()
+            with socket.create_connection(("127.0.0.1", self.ports[name]), timeout=10) as sock:
+                sock.sendall(PREFACE + frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0"))  # INITIAL_WINDOW_SIZE
+                for i in range(streams):
+                    sock.sendall(frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i,
+                                       bytes(encoder.encode([*GET[:3], (":path", "/trailers"), *kind]))))
+                # 55 KB each.
+                self.weir.wait_stat("http2.tx_reset", resets + 240)
+                self.weir.wait_stat_is("http2.streams_active", kept := 8 * 1024 * 1024 // 55_000 + 1)
+                self.assertEqual(self.weir.stat("http2.header_overflow") - overflow, streams - kept)
+                if not sanitized():
+                    self.assertLess(self.weir.process.resident_kib() - memory, 32 * 1024)
+                wait_line(self.log, "/trailers 200 LR response_trailers_not_read")
+                sock.sendall(frame(SETTINGS, 0, 0, b"\0\x04\0\1\0\0") + frame(WINDOW_UPDATE, 0, 0, b"\x7f\0\0\0"))
+                ended, data = 0, b""
+                while ended < kept:
+                    more = sock.recv(1 << 20)
+                    self.assertTrue(more)
+                    data += more
+                    while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                        ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
+                        data = data[9 + int.from_bytes(data[:3], "big"):]
+            self.weir.wait_stat_is("http2.streams_active", 0)
 
     def test_heads_in_too_many_pieces(self) -> None:
         head = block(("x-long", "y" * 3000))

@@ -34,7 +34,7 @@ struct Options {
   uint32_t high_watermark = 256 * 1024;
 
   // Of the connection. Heads and trailers of a client's streams may hold 24 times as much: beyond that streams are
-  // refused, and trailers end theirs.
+  // refused, and trailers end theirs; trailers of answers that it does not read eight times.
   uint32_t buffer_limit = 1024 * 1024;
 
   struct Keepalive {
