@@ -41,6 +41,7 @@ class Http2Stream final : public StreamConnection,
   [[nodiscard]] bool write_data(Slices& data, bool end) override;
   [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
   bool keeps_trailers(const http::HeaderMap& trailers) override;
+  bool keeps_body(size_t bytes) override;
   // The others of the connection go on.
   void close_after_response() override {}
   void refuse_tunnel(bool) override {}
@@ -75,6 +76,7 @@ class Http2Stream final : public StreamConnection,
   Deadlines deadlines_;
   ServerStream* stream_ = nullptr;
   Slices early_;                // what came of a tunnel before it was open
+  uint64_t kept_body_ = 0;      // bytes
   uint32_t kept_trailers_ = 0;  // bytes
   bool early_end_ = false;
   bool waits_for_tunnel_ = false;
@@ -170,6 +172,7 @@ class Http2Connection final : public filter::NetworkFilter,
   uint64_t tx_accounted_ = 0;
   http::h2::Counts accounted_;
   uint64_t kept_trailers_ = 0;  // bytes, of its streams
+  uint64_t kept_bodies_ = 0;
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
   bool admitted_;

@@ -95,6 +95,17 @@ bool Http2Stream::keeps_trailers(const http::HeaderMap& trailers) {
   return true;
 }
 
+// What is kept has left the windows. One stream alone may keep whatever its route allows.
+bool Http2Stream::keeps_body(size_t bytes) {
+  constexpr uint64_t kBodiesFactor = 16;
+  if (connection_ == nullptr) return true;
+  const uint64_t others = connection_->kept_bodies_ - kept_body_;
+  if (bytes > kept_body_ && others > 0 && others + bytes > kBodiesFactor * config_.h2.buffer_limit) return false;
+  kept_body_ = bytes;
+  connection_->kept_bodies_ = others + bytes;
+  return true;
+}
+
 // The connection writes at the end of the turn, and a reset takes the place of what waits for that: it comes behind.
 void Http2Stream::abort_response() {
   if (!takes_more()) return;
@@ -173,7 +184,10 @@ void Http2Stream::release() {
   lane_.defer_delete(*this);  // behind it
   list_node_.unlink();
   config_.http2_stats->streams_active.dec();
-  if (connection_ != nullptr) connection_->kept_trailers_ -= kept_trailers_;
+  if (connection_ != nullptr) {
+    connection_->kept_trailers_ -= kept_trailers_;
+    connection_->kept_bodies_ -= kept_body_;
+  }
   if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
 }
 

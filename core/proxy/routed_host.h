@@ -49,6 +49,9 @@ class RoutedHost : public filter::StreamHost {
   virtual void restart(const route::Selection& selection, Slices& body, bool trailers) = 0;
   // The response's trailers, which wait for the client, may be kept until it has read them. The first answer holds.
   virtual bool keeps_trailers(const http::HeaderMap& trailers) = 0;
+  // So many bytes of the request's body may be kept here, if it is to be sent again or waits for an upstream. False: as
+  // many as before.
+  virtual bool keeps_body(size_t bytes) = 0;
   // Bytes moved: the idle timeout starts again.
   virtual void touch() = 0;
   // The request is complete with its headers and asks for a tunnel (an upgrade that is allowed, CONNECT): what follows

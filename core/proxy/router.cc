@@ -310,6 +310,22 @@ void Router::keep_for_replay(const Slices& data) {
   }
 }
 
+// Short ones are always kept: nobody counts those of many requests.
+bool Router::may_keep(size_t bytes) {
+  constexpr size_t kShort = 16 * 1024;
+  return bytes <= body_limit_ && (bytes <= kShort || host_->keeps_body(bytes));
+}
+
+void Router::forgo_replay() {
+  replayable_ = false;
+  if (too_long_ && may_repeat()) stats().retry_or_shadow_abandoned.inc();
+}
+
+void Router::forget_body() {
+  body_.clear();
+  host_->keeps_body(0);
+}
+
 Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   if (end) request_finished();
   mirrors_.for_each([&](HeadlessStream& mirror) { mirror.send_copy(data, end); });
@@ -327,14 +343,15 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   if (sending == nullptr) {
     keep_for_replay(data);
     data.clear();
-    if (body_.retained() > body_limit_) stream.request_flow().block(FlowReason::kUpstreamConnecting);
+    if (body_.retained() > body_limit_ || !may_keep(body_.size()))
+      stream.request_flow().block(FlowReason::kUpstreamConnecting);
     return Action::kContinue;
   }
   if (replayable_ && !committed_) {
-    too_long_ = body_.size() + data.size() > body_limit_;
+    too_long_ = !may_keep(body_.size() + data.size());
     if (too_long_ || (!may_repeat() && !unsent)) {
-      replayable_ = false;  // retries end here; the request goes on
-      body_.clear();
+      forgo_replay();  // retries end here; the request goes on
+      forget_body();
     } else {
       keep_for_replay(data);
     }
@@ -425,14 +442,15 @@ void Router::send_request(Attempt& attempt) {
   if (!body_.empty()) {
     Slices sending;
     // A reused connection may be dead already: what it never took can go to another one, whatever the method.
-    too_long_ = body_.size() > body_limit_;
-    if (too_long_ || (!may_repeat() && !upstream.reused())) replayable_ = false;
+    too_long_ = !may_keep(body_.size());
+    if (too_long_ || (!may_repeat() && !upstream.reused())) forgo_replay();
     if (attempt.log() != nullptr) [[unlikely]]
       attempt.log()->bytes_sent = body_.size();
     if (replayable_) {
       body_.copy_refs_to(sending);
     } else {
       sending.append_all(body_);
+      forget_body();
     }
     upstream.send_data(sending, request_end_ && !has_trailers_);
   } else if (request_end_ && !nothing_follows && !has_trailers_) {
@@ -505,7 +523,7 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     attempt.touch();
     update_try_deadline();
   }
-  body_.clear();
+  if (!body_.empty()) forget_body();
   Arena& arena = stream_->arena();
   // As published: from the end of the request, of whose time the client had its part; not before that.
   if (!config_.suppress_envoy_headers && request_end_) {

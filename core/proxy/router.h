@@ -124,6 +124,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void tell_expected_timeout(http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
+  // So many bytes of the request's body.
+  bool may_keep(size_t bytes);
+  void forgo_replay();
+  void forget_body();
   // That so much of a body has come, for logs.
   void record_data(Attempt& attempt, size_t size);
   void response_complete(MonoTime now);

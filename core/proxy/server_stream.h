@@ -40,6 +40,8 @@ class StreamConnection {
   // Of the response, until the client has read it; in what the connection may hold, beside what others have. The first
   // answer holds.
   virtual bool keeps_trailers(const http::HeaderMap&) { return true; }
+  // The same of the request's body, as it grows. False: as much as before.
+  virtual bool keeps_body(size_t) { return true; }
   virtual void close_after_response() = 0;
   // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
   // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
@@ -134,6 +136,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // A piece of the request's body has come.
   void touch_by_body(bool end);
   bool keeps_trailers(const http::HeaderMap& trailers) override { return connection_.keeps_trailers(trailers); }
+  bool keeps_body(size_t bytes) override { return connection_.keeps_body(bytes); }
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;

@@ -68,7 +68,7 @@ struct ClusterStats {
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,
-      internal_redirect_succeeded, internal_redirect_failed, rq_max_duration_reached;
+      retry_or_shadow_abandoned, internal_redirect_succeeded, internal_redirect_failed, rq_max_duration_reached;
   // Of members that come from elsewhere (names); those of the configuration count as update_success alone. Empty: an
   // answer without addresses. No rebuild: an answer that changes nothing.
   stats::Counter update_attempt, update_failure, update_empty;

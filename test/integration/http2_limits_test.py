@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 from typing import Any, Optional
 
@@ -269,6 +270,43 @@ class Http2LimitsTest(WeirTestCase):
                         ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
                         data = data[9 + int.from_bytes(data[:3], "big"):]
             self.weir.wait_stat_is("http2.streams_active", 0)
+
+    def test_bodies_that_are_kept_for_a_retry(self) -> None:
+        """Beyond 16 MiB of a connection they go on, and are not repeated."""
+        streams, size = 40, 500_000
+        whole, seen, lock = threading.Event(), set(), threading.Lock()
+
+        def close_first(connection: ServerConnection) -> None:
+            while True:
+                request = connection.read_request()
+                with lock:
+                    first = request.start not in seen
+                    seen.add(request.start)
+                    if len(seen) == streams:
+                        whole.set()
+                if first:
+                    whole.wait(20)
+                    return
+                connection.respond(body=b"%d" % len(request.body))
+
+        upstream, port = ScriptedUpstream(self.sandbox, close_first), self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap(
+            [http_listener(port, [route({"prefix": "/"}, "u", {"retry_policy": {"retry_on": "reset"}})])],
+            [cluster("u", upstream.port, circuit_breakers={"thresholds": [{"max_retries": 100}]})]), concurrency=1)
+        with H2(port, initial_window=1 << 20) as client:
+            client.pump()  # its windows
+            data = b"d" * 16_000
+            ids = [client.request("/%d" % i, "POST", end=False, headers=[("content-length", str(size))]) for i in range(streams)]
+            for sent in range(0, size, len(data)):
+                for stream in ids:
+                    client.h2.send_data(stream, data[:size - sent], end_stream=sent + len(data) >= size)
+                client.flush()
+            for stream in ids:
+                client.until(stream)
+            statuses = [client.headers(stream)[":status"] for stream in ids]
+        abandoned = weir.stat("cluster.u.retry_or_shadow_abandoned")
+        self.assertEqual(abandoned, streams - 16 * 1024 * 1024 // size)
+        self.assertEqual((statuses.count("200"), statuses.count("503")), (streams - abandoned, abandoned))
 
     def test_heads_in_too_many_pieces(self) -> None:
         head = block(("x-long", "y" * 3000))
