@@ -83,6 +83,8 @@ std::optional<event::SlotId> Transports::make(const google::protobuf::Message& c
   const bool made = build(config, side, scope, staged);
   report_.diagnostics().keep();
   staged.facts.fingerprint = config::combine(config::fingerprint(config), report_.sources().take_since(mark));
+  // It counts under that name.
+  staged.facts.fingerprint = config::combine(staged.facts.fingerprint, std::hash<std::string>{}(scope.stat_owner()));
   if (!made) {
     if (goes_on == nullptr || report_.errors() == errors) return std::nullopt;
     staged.version = nullptr;

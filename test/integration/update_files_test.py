@@ -9,7 +9,8 @@ from typing import Any
 
 from harness import (Connection, EchoUpstream, bootstrap, cluster, direct, fetch, http_listener, main, route, sanitized, to_yaml,
                      wait_until)
-from harness.config import Config
+from harness.config import Config, over_tls, server_tls
+from harness.tls import Authority
 from harness.updates import UpdateTestCase
 
 FULL = bool(os.environ.get("WEIR_FULL"))
@@ -240,23 +241,26 @@ class FilterStatisticsTest(UpdateTestCase):
             plugin("listener", "limit", "local_ratelimit.v3.LocalRateLimit", stat_prefix=version, token_bucket=bucket),
             plugin("listener", "proxy", "proxy_protocol.v3.ProxyProtocol", stat_prefix=version,
                    allow_requests_without_proxy_protocol=True)]
+        tls = over_tls(http_listener(self.tls_port, [direct({"prefix": "/"}, "x")], name="tls"), server_tls(self.leaf))
+        tls["stat_prefix"] = "tls-" + version
         names = {"name": "names", "connect_timeout": "2s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {
             "name": "envoy.clusters.dynamic_forward_proxy", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig", **cache}}}
-        return bootstrap([listener], [cluster("c", self.sandbox.free_port()), names])
+        return bootstrap([listener, tls], [cluster("c", self.sandbox.free_port()), names])
 
     def named(self, version: str) -> set[str]:
         return {name for name in self.weir.stats() if re.search(r"\b%s\b" % version, name)}
 
     def test_they_go_with_what_they_belong_to(self) -> None:
-        self.port = self.sandbox.free_port()
+        self.port, self.tls_port = (self.sandbox.free_port() for _ in range(2))
+        self.leaf = Authority(self.sandbox).issue("leaf", "DNS:localhost")
         self.start(self.configuration("n0"), "--drain-time-s", "1")
         fetch(self.port, "/limited")
         self.weir.wait_stat("http.manager-n0.downstream_rq_completed", 1)
         of_first = self.named("n0")
         for part in ("n0.http_local_rate_limit.ok", "route-n0.http_local_rate_limit.ok", "local_rate_limit.n0.", "dns_cache.n0.",
                      "connection_limit.n0.", "rbac.n0.policy.all.", ".fault.", "proxy_proto.n0.", "listener_local_ratelimit.n0.",
-                     "gzip", "ext_authz"):
+                     "ssl_context_update_by_sds", "gzip", "ext_authz"):
             self.assertTrue(any(part in name for name in of_first), part)
         for number in range(1, 6):
             self.config = self.configuration("n%d" % number)
@@ -270,6 +274,7 @@ class FilterStatisticsTest(UpdateTestCase):
         wait_until(lambda: not any(self.named("n%d" % number) for number in range(5)), "what was replaced is gone")
         self.weir.wait_stat("http.manager-n5.downstream_rq_completed", 1)
         self.assertEqual({name.replace("n5", "n0") for name in self.named("n5")}, of_first)
+        self.assertEqual(self.weir.stat("listener.tls-n5.server_ssl_socket_factory.ssl_context_update_by_sds"), 0)
         # What stays counts on, whatever else of its chain changes; and what comes back begins anew.
         self.config = self.configuration("n5", body="y")
         self.hcm_behind()["server_name"] = "other"
