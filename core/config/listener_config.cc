@@ -273,9 +273,9 @@ bool add_listener_filter(const google::protobuf::Message& message, std::string_v
   for (const proxy::ListenerFilterEntry& entry : spec.listener_filters) {
     if (entry.descriptor == descriptor) return false;
   }
-  auto config = descriptor->make_config(message, scope);
-  if (config.ok()) spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, 0});
-  return config.ok();
+  auto config = scope.made_by(descriptor->make_config, message);
+  if (config) spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, 0});
+  return config.has_value();
 }
 
 // As published: use_original_dst, and chains that are chosen by what only a ClientHello says, bring the listener filter

@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "core/event/slot.h"
 #include "core/filter/http_filter.h"
+#include "core/stats/lease.h"
 #include "core/stats/store.h"
 
 namespace google::protobuf {
@@ -166,13 +167,18 @@ class FactoryScope {
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
   // What a plugin's factory makes of its message in this place. nullopt: nothing, which is reported, unless the factory
-  // has said itself what is wrong.
+  // has said itself what is wrong. Statistics that the factory asks the store for live as long as what it returns; if
+  // that is no shared pointer (transport sockets), as long as what is built around it, or for ever.
   template <class T>
   std::optional<T> made_by(const std::function<Result<T>(const google::protobuf::Message&, FactoryScope&)>& factory,
                            const google::protobuf::Message& message) {
     const size_t errors = report_.errors();
+    stats::Lease lease;
+    std::optional<stats::Noting> noting;
+    if constexpr (stats::kMayHoldLease<T>) noting.emplace(store_, &lease);
     Result<T> made = factory(message, *this);
-    if (made.ok()) return std::move(*made);
+    noting.reset();
+    if (made.ok()) return stats::with_lease(std::move(*made), std::move(lease));
     if (report_.errors() == errors) error({}, std::string(made.status().message()));
     return std::nullopt;
   }

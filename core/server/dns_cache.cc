@@ -95,18 +95,32 @@ class DnsCache::Name final : private dns::TrackedName::Observer, private event::
   dns::TrackedName tracked_;
 };
 
-DnsCache::Stats::Stats(stats::Store& store, const std::string& name)
-    : query_attempt(store.counter("dns_cache." + name + ".dns_query_attempt")),
-      query_success(store.counter("dns_cache." + name + ".dns_query_success")),
-      query_failure(store.counter("dns_cache." + name + ".dns_query_failure")),
-      query_timeout(store.counter("dns_cache." + name + ".dns_query_timeout")),
-      address_changed(store.counter("dns_cache." + name + ".host_address_changed")),
-      added(store.counter("dns_cache." + name + ".host_added")),
-      removed(store.counter("dns_cache." + name + ".host_removed")),
-      overflow(store.counter("dns_cache." + name + ".host_overflow")),
-      pending_overflow(store.counter("dns_cache." + name + ".dns_rq_pending_overflow")),
-      hosts(store.gauge("dns_cache." + name + ".num_hosts")),
-      pending_open(store.gauge("dns_cache." + name + ".circuit_breakers.rq_pending_open")) {}
+namespace {
+
+constexpr stats::Definition kDefinitions[] = {
+    {"dns_query_attempt", stats::Type::kCounter},
+    {"dns_query_success", stats::Type::kCounter},
+    {"dns_query_failure", stats::Type::kCounter},
+    {"dns_query_timeout", stats::Type::kCounter},
+    {"host_address_changed", stats::Type::kCounter},
+    {"host_added", stats::Type::kCounter},
+    {"host_removed", stats::Type::kCounter},
+    {"host_overflow", stats::Type::kCounter},
+    {"dns_rq_pending_overflow", stats::Type::kCounter},
+    {"num_hosts", stats::Type::kGauge},
+    {"circuit_breakers.rq_pending_open", stats::Type::kGauge},
+};
+const stats::GroupKind kKind{"dns_cache", "", kDefinitions};
+
+}  // namespace
+
+DnsCache::Stats::Stats(stats::Store& store, const std::string& name) : group(store.group(kKind, name)) {
+  size_t next = 0;
+  for (stats::Counter* counter : {&query_attempt, &query_success, &query_failure, &query_timeout, &address_changed,
+                                  &added, &removed, &overflow, &pending_overflow})
+    *counter = group->counter(next++);
+  for (stats::Gauge* gauge : {&hosts, &pending_open}) *gauge = group->gauge(next++);
+}
 
 DnsCache::DnsCache(event::Lane& lane, dns::ResolverSource& resolvers, stats::Store& store,
                    const config::DnsCacheSpec& spec, Owner& owner)

@@ -65,6 +65,7 @@ class DnsCache final : private event::Timer {
     stats::Counter query_attempt, query_success, query_failure, query_timeout, address_changed, added, removed,
         overflow, pending_overflow;
     stats::Gauge hosts, pending_open;
+    std::shared_ptr<stats::Group> group;
   };
 
   Name& add(const std::string& key, const std::string& host, uint16_t port);

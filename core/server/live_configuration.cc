@@ -460,7 +460,10 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   }
   for (StagedTransport& staged : configuration.transports) {
     if (!update.plan.transports.contains(staged.slot_name)) continue;
-    if (update.plan.transports.at(staged.slot_name) == Change::kChanged) staged.updates.inc();
+    // With another name to count under it is no update.
+    if (update.plan.transports.at(staged.slot_name) == Change::kChanged &&
+        inventory_.transports.at(staged.slot_name).updates == staged.facts.updates)
+      staged.facts.updates->counter(0).inc();
     // With the cluster or the chain whose it is.
     event::Publisher::Batch* with = clusters_.with_members(cluster_of(staged.facts));
     if (with == nullptr) with = staged.listener.empty() ? &batch : &leading[staged.listener];

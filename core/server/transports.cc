@@ -13,6 +13,17 @@ namespace weir::server {
 using envoy::config::core::v3::TransportSocket;
 using filter::TransportSide;
 
+namespace {
+
+constexpr stats::Definition kOfServers[] = {
+    {"server_ssl_socket_factory.ssl_context_update_by_sds", stats::Type::kCounter}};
+constexpr stats::Definition kOfClients[] = {
+    {"client_ssl_socket_factory.ssl_context_update_by_sds", stats::Type::kCounter}};
+const stats::GroupKind kListenerKind{"listener", "envoy_listener_address", kOfServers};
+const stats::GroupKind kClusterKind{"cluster", "envoy_cluster_name", kOfClients};
+
+}  // namespace
+
 bool Transports::build(const google::protobuf::Message& config, TransportSide side, filter::FactoryScope& scope,
                        StagedTransport& to) {
   const auto& proto = static_cast<const TransportSocket&>(config);
@@ -72,19 +83,15 @@ std::optional<event::SlotId> Transports::make(const google::protobuf::Message& c
   const bool made = build(config, side, scope, staged);
   report_.diagnostics().keep();
   staged.facts.fingerprint = config::combine(config::fingerprint(config), report_.sources().take_since(mark));
+  // It counts under that name.
+  staged.facts.fingerprint = config::combine(staged.facts.fingerprint, std::hash<std::string>{}(scope.stat_owner()));
   if (!made) {
     if (goes_on == nullptr || report_.errors() == errors) return std::nullopt;
     staged.version = nullptr;
     staged.facts = *goes_on;
   }
   report_.sources().add_dependency();
-  const char* kind = upstream ? "cluster." : "listener.";
-  const char* name_of_counter = upstream ? "client_ssl_socket_factory.ssl_context_update_by_sds"
-                                         : "server_ssl_socket_factory.ssl_context_update_by_sds";
-  staged.updates =
-      scope.store().counter(kind + scope.stat_owner() + "." + name_of_counter,
-                            {{upstream ? "envoy_cluster_name" : "envoy_listener_address", scope.stat_owner()}},
-                            std::string(kind) + name_of_counter);
+  staged.facts.updates = scope.store().group(upstream ? kClusterKind : kListenerKind, scope.stat_owner());
   event::SlotId slot = slots_.intern(event::SlotKind::kTransport, staged.slot_name);
   staged_.push_back(std::move(staged));
   return slot;

@@ -26,6 +26,8 @@ inline constexpr std::string_view kGoesOn = "what was in use goes on";
 struct TransportFacts {
   uint64_t fingerprint = 0;  // of its configuration and of what that has read
   std::string owner;         // "listener edge", "cluster api"
+  // Counts what takes the place of another with the same configuration.
+  std::shared_ptr<const stats::Group> updates;
 };
 
 struct StagedTransport {
@@ -34,7 +36,6 @@ struct StagedTransport {
   // nullptr: what is in force goes on, for something is wrong with the files of this one.
   std::unique_ptr<const filter::TransportSocket> version;
   TransportFacts facts;
-  stats::Counter updates;  // of what is in force by another one with the same configuration
 };
 
 class Transports {

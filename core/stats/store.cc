@@ -22,15 +22,6 @@ std::string shown(std::string_view name) {
   return text;
 }
 
-struct Single {
-  uint32_t cell;
-  Unit unit;
-  std::string tagged;
-  std::vector<Tag> tags;
-  uint64_t baseline = 0;
-  bool hidden = false;  // by the rules
-};
-
 // Of other processes.
 struct Carried {
   std::string tagged;
@@ -49,21 +40,24 @@ struct Carried {
 }  // namespace
 
 struct Store::Impl {
-  using SingleKey = std::pair<std::string, Type>;
-  using Singles = std::map<SingleKey, Single, std::less<>>;
-
   struct Held {
     Group* group;  // for visits: valid until ~Group takes the entry out
     std::weak_ptr<Group> weak;
   };
+  struct HeldSingle {
+    Single* single;  // likewise, until ~Single
+    std::weak_ptr<Single> weak;
+  };
   // [main]
   std::map<std::pair<const GroupKind*, std::string>, Held> groups;
   std::map<const GroupKind*, std::vector<uint32_t>> order_of_kind;  // definitions by name
-  Singles singles;
-  std::map<SingleKey, Carried, std::less<>> carried;
+  std::map<std::pair<std::string_view, Type>, HeldSingle> singles;  // names are those in them
+  std::vector<std::shared_ptr<Single>> for_ever;
+  Lease* noting = nullptr;
+  std::map<std::pair<std::string, Type>, Carried> carried;
 
   Carried& carry(std::string_view name, Type type, std::string_view tagged, std::vector<Tag> tags) {
-    auto [at, made] = carried.try_emplace(SingleKey(name, type));
+    auto [at, made] = carried.try_emplace({std::string(name), type});
     if (made) {
       at->second.tagged = tagged;
       at->second.tags = std::move(tags);
@@ -113,6 +107,16 @@ struct Store::Impl {
     if (hidden->order.size() < hidden->definitions.size()) group.hidden_ = std::move(hidden);
   }
 
+  // Whoever has the cell next begins anew.
+  void end_histogram(uint32_t cell) {
+    free_histogram(cell);
+    at_flush.erase(cell);
+    if (!intervals->contains(cell)) return;
+    Intervals rest = *intervals;
+    rest.erase(cell);
+    intervals = std::make_shared<const Intervals>(std::move(rest));
+  }
+
   mutable std::mutex dynamic_mutex;
   Counter overflow;
   // What is left out counts here: who has made one does not ask again.
@@ -122,24 +126,6 @@ struct Store::Impl {
     free_histogram(histogram_of_nothing);
     release_cells(histogram_of_nothing, 1);
     release_cells(nowhere.cell_index(), 1);
-  }
-
-  Single& single(std::string_view name, Type type, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
-    auto [at, made] = singles.try_emplace(SingleKey(shown(name), type));
-    if (!made) return at->second;
-    at->second.cell = reserve_cells(1);
-    at->second.unit = unit;
-    at->second.hidden = leaves_out(at->first.first);
-    if (tagged_name.empty() && tags.empty()) {
-      Tagged tagged;
-      extract_tags(at->first.first, tagged);
-      at->second.tagged = std::move(tagged.name);
-      at->second.tags = std::move(tagged.tags);
-    } else {
-      at->second.tagged = tagged_name.empty() ? at->first.first : shown(tagged_name);
-      at->second.tags = std::move(tags);
-    }
-    return at->second;
   }
 
   const std::vector<uint32_t>& order_of(const GroupKind& kind) {
@@ -163,30 +149,30 @@ Group::Group(Store& store, const GroupKind& kind, std::string thing)
 Group::~Group() {
   Store::Impl& impl = *store_.impl_;
   impl.groups.erase({&kind_, thing_});
-  const auto free = [&impl](uint32_t cell) {
-    free_histogram(cell);
-    impl.at_flush.erase(cell);
-    if (!impl.intervals->contains(cell)) return;
-    Intervals rest = *impl.intervals;  // whoever has the cell next begins anew
-    rest.erase(cell);
-    impl.intervals = std::make_shared<const Intervals>(std::move(rest));
-  };
   for (uint32_t i = 0; i < kind_.definitions.size(); ++i) {
-    if (kind_.definitions[i].type == Type::kHistogram) free(first_ + i);
+    if (kind_.definitions[i].type == Type::kHistogram) impl.end_histogram(first_ + i);
   }
-  dynamic_->for_each_histogram(free);
+  dynamic_->for_each_histogram([&impl](uint32_t cell) { impl.end_histogram(cell); });
   release_cells(first_, static_cast<uint32_t>(kind_.definitions.size()));
   for (auto& [name, stat] : dynamic_->stats) release_cells(stat.cell, 1);
 }
 
+Single::~Single() {
+  Store::Impl& impl = *store.impl_;
+  impl.singles.erase({name, type});
+  if (type == Type::kHistogram) impl.end_histogram(cell);
+  release_cells(cell, 1);
+}
+
+Noting::Noting(Store& store, Lease* lease) : store_(store), before_(std::exchange(store.impl_->noting, lease)) {}
+
+Noting::~Noting() { store_.impl_->noting = before_; }
+
 Store::Store() : impl_(std::make_unique<Impl>()) { impl_->overflow = counter("stats.overflow"); }
 
 Store::~Store() {
-  WEIR_CHECK(impl_->groups.empty());  // whoever holds a group must go first
-  for (auto& [key, single] : impl_->singles) {
-    if (key.second == Type::kHistogram) free_histogram(single.cell);
-    release_cells(single.cell, 1);
-  }
+  impl_->for_ever.clear();
+  WEIR_CHECK(impl_->groups.empty() && impl_->singles.empty());  // whoever holds one must go first
 }
 
 std::shared_ptr<Group> Store::group(const GroupKind& kind, std::string_view thing) {
@@ -203,22 +189,54 @@ void Store::set_rules(Rules rules) {
   impl_->rules = std::make_shared<const Rules>(std::move(rules));
   if (!impl_->rules->leaves_out) return;
   for (auto& [key, held] : impl_->groups) impl_->hide_parts(*held.group);
-  for (auto& [key, single] : impl_->singles) single.hidden = impl_->leaves_out(key.first);
+  for (auto& [key, held] : impl_->singles) held.single->hidden = impl_->leaves_out(key.first);
   impl_->carried_shown = nullptr;
   for (auto& [key, carried] : impl_->carried) carried.hidden = impl_->leaves_out(key.first);
 }
 
+const Single& Store::single(std::string_view name, Type type, Unit unit, std::vector<Tag> tags,
+                            std::string_view tagged_name) {
+  std::string text = shown(name);
+  std::shared_ptr<Single> single;
+  if (const auto at = impl_->singles.find({text, type}); at != impl_->singles.end()) {
+    single = at->second.weak.lock();
+  } else {
+    single = std::make_shared<Single>(*this);
+    single->name = std::move(text);
+    single->type = type;
+    single->unit = unit;
+    single->cell = reserve_cells(1);
+    single->hidden = impl_->leaves_out(single->name);
+    if (tagged_name.empty() && tags.empty()) {
+      Tagged tagged;
+      extract_tags(single->name, tagged);
+      single->tagged = std::move(tagged.name);
+      single->tags = std::move(tagged.tags);
+    } else {
+      single->tagged = tagged_name.empty() ? single->name : shown(tagged_name);
+      single->tags = std::move(tags);
+    }
+    impl_->singles.emplace(std::pair(std::string_view(single->name), type), Impl::HeldSingle{single.get(), single});
+  }
+  if (impl_->noting != nullptr) {
+    impl_->noting->kept_.push_back(single);
+  } else if (!std::exchange(single->for_ever, true)) {
+    impl_->for_ever.push_back(single);
+  }
+  return *single;
+}
+
 Counter Store::counter(std::string_view name, std::vector<Tag> tags, std::string_view tagged_name) {
-  return Counter(impl_->single(name, Type::kCounter, Unit::kNone, std::move(tags), tagged_name).cell);
+  return Counter(single(name, Type::kCounter, Unit::kNone, std::move(tags), tagged_name).cell);
 }
 
 Gauge Store::gauge(std::string_view name, std::vector<Tag> tags, std::string_view tagged_name) {
-  return Gauge(impl_->single(name, Type::kGauge, Unit::kNone, std::move(tags), tagged_name).cell);
+  return Gauge(single(name, Type::kGauge, Unit::kNone, std::move(tags), tagged_name).cell);
 }
 
 Histogram Store::histogram(std::string_view name, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
-  const Single& single = impl_->single(name, Type::kHistogram, unit, std::move(tags), tagged_name);
-  return single.hidden ? Histogram() : Histogram(single.cell);
+  const Single& made = single(name, Type::kHistogram, unit, std::move(tags), tagged_name);
+  return made.hidden ? Histogram() : Histogram(made.cell);
 }
 
 Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
@@ -260,10 +278,8 @@ bool Store::list(Frozen& out, Place& place, size_t most) const {
     return true;
   }
   out.singles_.reserve(impl_->singles.size());
-  for (auto& [key, single] : impl_->singles) {
-    if (single.hidden) continue;
-    out.singles_.push_back(
-        {key.first, key.second, single.unit, single.cell, single.tagged, single.tags, single.baseline});
+  for (const auto& [key, held] : impl_->singles) {
+    if (!held.single->hidden) out.singles_.push_back({held.weak.lock(), held.single->baseline});
   }
   out.carried_ = impl_->show_carried();
   out.rules_ = impl_->rules;
@@ -313,8 +329,8 @@ void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) cons
     }
     for (const uint32_t cell : dynamic) visit(cell);
   }
-  for (const Single& single : singles_) {
-    if (single.type == Type::kHistogram) visit(single.cell);
+  for (const OneSingle& one : singles_) {
+    if (one.single->type == Type::kHistogram) visit(one.single->cell);
   }
 }
 
@@ -350,8 +366,8 @@ void Store::reset_counters() {
       if (stat.type == Type::kCounter) stat.baseline = read_cell(stat.cell);
     }
   }
-  for (auto& [key, single] : impl_->singles) {
-    if (key.second == Type::kCounter) single.baseline = read_cell(single.cell);
+  for (auto& [key, held] : impl_->singles) {
+    if (key.second == Type::kCounter) held.single->baseline = read_cell(held.single->cell);
   }
 }
 

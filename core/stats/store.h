@@ -19,6 +19,7 @@
 
 #include "core/stats/handles.h"
 #include "core/stats/histogram.h"
+#include "core/stats/lease.h"
 #include "core/stats/tags.h"
 
 namespace weir::stats {
@@ -141,13 +142,8 @@ class Frozen {
     const std::vector<uint32_t>* order;  // of its definitions that are shown, by name
     std::shared_ptr<const std::vector<uint64_t>> baseline;
   };
-  struct Single {
-    std::string name;
-    Type type;
-    Unit unit;
-    uint32_t cell;
-    std::string tagged;
-    std::vector<Tag> tags;
+  struct OneSingle {
+    std::shared_ptr<const Single> single;
     uint64_t baseline;
   };
   // What other processes have counted.
@@ -160,7 +156,7 @@ class Frozen {
   };
   bool gauges_ = true;
   std::vector<OneGroup> groups_;
-  std::vector<Single> singles_;                          // by name
+  std::vector<OneSingle> singles_;                       // by name
   std::shared_ptr<const std::vector<Carried>> carried_;  // likewise; null: nothing
   std::mutex* dynamic_mutex_ = nullptr;
   std::shared_ptr<const Intervals> intervals_;
@@ -179,7 +175,8 @@ class Store {
   void set_rules(Rules rules);
   // [main] Same kind and thing: the same group while anybody holds it (counts go on over a configuration update).
   std::shared_ptr<Group> group(const GroupKind& kind, std::string_view thing);
-  // [main] Single named statistics, kept for the life of the store. Same name, same handle.
+  // [main] Single named statistics, kept for the life of the store, or by leases (lease.h): what a plugin's factory
+  // makes goes with what it has built. Same name, same handle while anybody holds it.
   Counter counter(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
   Gauge gauge(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
   Histogram histogram(std::string_view name, Unit unit = Unit::kMilliseconds, std::vector<Tag> tags = {},
@@ -211,9 +208,13 @@ class Store {
 
  private:
   friend class Group;
+  friend class Noting;
   friend class Reading;
   friend class StoreWalk;
+  friend struct Single;
   struct Impl;
+  const Single& single(std::string_view name, Type type, Unit unit, std::vector<Tag> tags,
+                       std::string_view tagged_name);
   // The group that was listed last; nothing: none was.
   using Place = std::optional<std::pair<const GroupKind*, std::string>>;
   // Adds the next groups, `most` of them, to what is listed, and all the rest behind the last one. True: there is more.

@@ -16,10 +16,10 @@ void StoreWalk::run() {
   size_t next = 0;
   while (true) {
     Cursor* first = smallest();
-    bool single_first = single_ != frozen_.singles_.end() && (first == nullptr || single_->name < first->name);
+    bool single_first = single_ != frozen_.singles_.end() && (first == nullptr || single_->single->name < first->name);
     std::string_view name;
     if (single_first) {
-      name = single_->name;
+      name = single_->single->name;
     } else if (first != nullptr) {
       name = first->name;
     }
@@ -115,7 +115,7 @@ void StoreWalk::show(Cursor& cursor) {
 }
 
 void StoreWalk::show_single() {
-  const Frozen::Single& single = *single_;
+  const Single& single = *single_->single;
   Sample sample{};
   sample.name = single.name;
   sample.tagged = single.tagged;
@@ -124,7 +124,7 @@ void StoreWalk::show_single() {
   sample.unit = single.unit;
   sample.cell = single.cell;
   sample.value = sample.type == Type::kHistogram ? 0 : read_cell(single.cell);
-  finish(sample, single.baseline);
+  finish(sample, single_->baseline);
 }
 
 void StoreWalk::finish(Sample& sample, uint64_t baseline) {

@@ -28,6 +28,26 @@ inline std::string head_of(const GroupKind& kind, std::string_view thing) {
   return head;
 }
 
+// A statistic with a name of its own. Destroyed on main, by the last lease or reader that holds it.
+struct Single {
+  explicit Single(Store& store) : store(store) {}
+  ~Single();
+  Single(const Single&) = delete;
+  Single& operator=(const Single&) = delete;
+
+  Store& store;
+  std::string name;
+  Type type = Type::kCounter;
+  Unit unit = Unit::kNone;
+  uint32_t cell = 0;
+  std::string tagged;
+  std::vector<Tag> tags;
+  // [main]
+  uint64_t baseline = 0;
+  bool hidden = false;    // by the rules
+  bool for_ever = false;  // the store holds it, too
+};
+
 // A counter or a histogram.
 struct DynamicStat {
   uint32_t cell;
@@ -109,7 +129,7 @@ class StoreWalk {
   const std::function<void(const Sample&)>& visit_;
   std::vector<Head> waiting_;
   std::vector<std::unique_ptr<Cursor>> open_;
-  std::vector<Frozen::Single>::const_iterator single_;
+  std::vector<Frozen::OneSingle>::const_iterator single_;
   std::span<const Frozen::Carried> carried_;  // that are due
   const Frozen::Carried* added_ = nullptr;    // to a sample that was shown; it is not shown by itself
   Tagged tagged_;

@@ -316,6 +316,8 @@ Result<std::shared_ptr<LogFile>> LogWriter::file(const std::string& path, stats:
     if (auto shared = file->shared_.lock()) return shared;
   }
   WEIR_RETURN_IF_ERROR(check_path(path));
+  // A file outlives the logger that is built with it.
+  const stats::Noting for_ever(store, nullptr);
   std::unique_ptr<LogFile> file(new LogFile(*this, path, store));
   auto shared = share(file.get());
   file->shared_ = shared;

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import time
 import unittest
+from typing import Any
 
 from harness import (Connection, EchoUpstream, bootstrap, cluster, direct, fetch, http_listener, main, over_tls, route,
                      sanitized, to_yaml, wait_until)
@@ -237,6 +239,100 @@ class GrowthTest(UpdateTestCase):
         print("10,000 clusters: %.1f ms from parsed to published (median), resident %d KiB, grown by %d KiB" %
               (sorted(built)[rounds // 2], baseline, grown))
         self.assertLess(grown, 8192)
+
+
+class FilterStatisticsTest(UpdateTestCase):
+    """Statistics of filters go with the last configuration that has them."""
+
+    def configuration(self, version: str, body: str = "x") -> Config:
+        """Everything that is called by the version, in every kind of filter."""
+        bucket = {"max_tokens": 1000, "fill_interval": "1s"}
+        rules = {"action": "ALLOW", "policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
+        cache = {"dns_cache_config": {"name": version, "dns_lookup_family": "V4_ONLY"}}
+
+        def plugin(place: str, name: str, message: str, **fields: Any) -> Config:
+            typed = {"@type": "type.googleapis.com/envoy.extensions.filters.%s.%s" % (place, message), **fields}
+            return {"name": name, "typed_config": typed}
+
+        limited = plugin("http", "limit", "local_ratelimit.v3.LocalRateLimit", stat_prefix=version, token_bucket=bucket,
+                         filter_enabled={"default_value": {"numerator": 100}})
+        of_route = {**limited["typed_config"], "stat_prefix": "route-" + version}
+        http_filters = [
+            plugin("http", "rbac", "rbac.v3.RBAC", rules=rules, rules_stat_prefix=version, track_per_rule_stats=True),
+            limited,
+            plugin("http", "authz", "ext_authz.v3.ExtAuthz", stat_prefix=version, failure_mode_allow=True,
+                   http_service={"server_uri": {"uri": "http://127.0.0.1", "cluster": "c", "timeout": "1s"}}),
+            plugin("http", "gzip", "compressor.v3.Compressor", compressor_library={"name": version, "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip"}}),
+            plugin("http", "fault", "fault.v3.HTTPFault", abort={"http_status": 503, "percentage": {"numerator": 0}}),
+            plugin("http", "names", "dynamic_forward_proxy.v3.FilterConfig", **cache),
+        ]
+        routes = [direct({"path": "/limited"}, body, typed_per_filter_config={"limit": of_route}),
+                  direct({"prefix": "/"}, body)]
+        listener = http_listener(self.port, routes, http_filters=http_filters, stat_prefix="manager-" + version)
+        listener["filter_chains"][0]["filters"][0:0] = [
+            plugin("network", "limit", "local_ratelimit.v3.LocalRateLimit", stat_prefix=version, token_bucket=bucket),
+            plugin("network", "rbac", "rbac.v3.RBAC", stat_prefix=version, rules=rules),
+            plugin("network", "most", "connection_limit.v3.ConnectionLimit", stat_prefix=version, max_connections=100)]
+        listener["listener_filters"] = [
+            plugin("listener", "limit", "local_ratelimit.v3.LocalRateLimit", stat_prefix=version, token_bucket=bucket),
+            plugin("listener", "proxy", "proxy_protocol.v3.ProxyProtocol", stat_prefix=version,
+                   allow_requests_without_proxy_protocol=True)]
+        tls = over_tls(http_listener(self.tls_port, [direct({"prefix": "/"}, "x")], name="tls"), server_tls(self.leaf))
+        tls["stat_prefix"] = "tls-" + version
+        names = {"name": "names", "connect_timeout": "2s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {
+            "name": "envoy.clusters.dynamic_forward_proxy", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig", **cache}}}
+        return bootstrap([listener, tls], [cluster("c", self.sandbox.free_port()), names])
+
+    def named(self, version: str) -> set[str]:
+        return {name for name in self.weir.stats() if re.search(r"\b%s\b" % version, name)}
+
+    def test_they_go_with_what_they_belong_to(self) -> None:
+        self.port, self.tls_port = (self.sandbox.free_port() for _ in range(2))
+        self.leaf = Authority(self.sandbox).issue("leaf", "DNS:localhost")
+        self.start(self.configuration("n0"), "--drain-time-s", "1")
+        fetch(self.port, "/limited")
+        self.weir.wait_stat("http.manager-n0.downstream_rq_completed", 1)
+        of_first = self.named("n0")
+        for part in ("n0.http_local_rate_limit.ok", "route-n0.http_local_rate_limit.ok", "local_rate_limit.n0.", "dns_cache.n0.",
+                     "connection_limit.n0.", "rbac.n0.policy.all.", ".fault.", "proxy_proto.n0.", "listener_local_ratelimit.n0.",
+                     "ssl_context_update_by_sds", "gzip", "ext_authz"):
+            self.assertTrue(any(part in name for name in of_first), part)
+        for number in range(1, 6):
+            self.config = self.configuration("n%d" % number)
+            with Connection(self.port) as held:  # of the version before
+                held.request()
+                self.assertTrue(self.reload()["applied"])
+                self.assertEqual(held.request().text, "x")
+                before = "n%d.http_local_rate_limit.ok" % (number - 1)
+                self.assertGreaterEqual(self.weir.stat(before), 2, "it counts as long as its chain serves")
+            fetch(self.port, "/limited")
+        wait_until(lambda: not any(self.named("n%d" % number) for number in range(5)), "what was replaced is gone")
+        self.weir.wait_stat("http.manager-n5.downstream_rq_completed", 1)
+        self.assertEqual({name.replace("n5", "n0") for name in self.named("n5")}, of_first)
+        self.assertEqual(self.weir.stat("listener.tls-n5.server_ssl_socket_factory.ssl_context_update_by_sds"), 0)
+        # What stays counts on, whatever else of its chain changes; and what comes back begins anew.
+        self.config = self.configuration("n5", body="y")
+        self.hcm_behind()["server_name"] = "other"
+        counted = self.weir.stat("route-n5.http_local_rate_limit.ok")
+        self.assertTrue(self.reload()["drains"])
+        fetch(self.port, "/limited")
+        self.weir.wait_stat_is("route-n5.http_local_rate_limit.ok", counted + 1)
+        self.config = self.configuration("n0")
+        self.assertTrue(self.reload()["applied"])
+        wait_until(lambda: not self.named("n5"), "so is the last one")
+        names = set(self.weir.stats())
+        self.assertEqual(self.weir.stats()["n0.http_local_rate_limit.ok"], 0)
+        # Nothing of a configuration that is refused, or only looked at.
+        self.config = self.configuration("n6")
+        self.assertFalse(self.reload("&dry_run")["applied"])
+        self.config["static_resources"]["clusters"][0]["lb_policy"] = "NO_SUCH"
+        self.assertFalse(self.reload()["ok"])
+        self.assertEqual(set(self.weir.stats()), names)
+
+    def hcm_behind(self) -> Config:
+        return self.listener()["filter_chains"][0]["filters"][-1]["typed_config"]
 
 
 if __name__ == "__main__":

@@ -607,7 +607,13 @@ class NamesTest : public DnsClustersTest {
     EXPECT_EQ(read(dynamic("a", "name: c, " + more)), "");
     return configuration_.clusters.at(0).dynamic->cache;
   }
-  uint64_t of_cache(const std::string& name) { return store_.counter("dns_cache.c." + name).value(); }
+  uint64_t of_cache(const std::string& name) {
+    uint64_t value = 0;
+    store_.visit([&](const stats::Sample& sample) {
+      if (sample.name == "dns_cache.c." + name) value = sample.value;
+    });
+    return value;
+  }
   using Heard = std::vector<upstream::NameOutcome>;
   Heard heard_;
 };

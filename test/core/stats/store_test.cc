@@ -9,6 +9,7 @@
 
 #include "core/stats/code_counters.h"
 #include "core/stats/dynamic.h"
+#include "core/stats/lease.h"
 #include "core/stats/reading.h"
 
 namespace weir::stats {
@@ -99,6 +100,106 @@ TEST(Store, SinglesAreKeptByNameAndType) {
   Store store;
   EXPECT_EQ(store.counter("x").cell_index(), store.counter("x").cell_index());
   EXPECT_NE(store.counter("x").cell_index(), store.gauge("x").cell_index());
+}
+
+TEST(Lease, SinglesGoWithTheLastLeaseOfTheirName) {
+  Store store;
+  const auto ask = [&](Lease* lease) {
+    const Noting noting(store, lease);
+    return store.counter("f.v1.ok");
+  };
+  Lease before, after;
+  ask(&before).add(2);
+  // As a reload does it: the new configuration asks before the old one goes.
+  ask(&after).inc();
+  before = {};
+  EXPECT_EQ(values_of(store)["f.v1.ok"], 3u);
+  after = {};
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"stats.overflow"}));
+  ask(&before);
+  EXPECT_EQ(values_of(store).at("f.v1.ok"), 0u) << "a name that comes back begins anew";
+  store.reset_counters();
+  before = {};
+  ask(&before).inc();
+  EXPECT_EQ(values_of(store)["f.v1.ok"], 1u);
+}
+
+TEST(Lease, TheInnermostCountsAndWithoutOneASingleStays) {
+  Store store;
+  Lease outer, inner;
+  {
+    const Noting noting(store, &outer);
+    store.gauge("outer").set(1);
+    {
+      const Noting below(store, &inner);
+      store.counter("inner");
+    }
+    {
+      const Noting for_ever(store, nullptr);
+      store.counter("of the process");
+    }
+    store.counter("outer too");
+    store.counter("asked for outside of it");
+  }
+  store.counter("asked for outside of it");
+  inner = {};
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"asked for outside of it", "of the process", "outer",
+                                                       "outer too", "stats.overflow"}));
+  outer = {};
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"asked for outside of it", "of the process", "stats.overflow"}));
+}
+
+TEST(Lease, GoesBehindWhatIsBuiltWithIt) {
+  Store store;
+  struct Config {
+    Counter at_end;
+    uint64_t& last;
+    ~Config() {
+      at_end.inc();
+      last = at_end.value();
+    }
+  };
+  uint64_t last = 0;
+  std::shared_ptr<const Config> config;
+  {
+    Lease lease;
+    {
+      const Noting noting(store, &lease);
+      config = std::make_shared<const Config>(store.counter("ends"), last);
+    }
+    config = with_lease(std::move(config), std::move(lease));
+  }
+  config->at_end.inc();
+  EXPECT_EQ(values_of(store)["ends"], 1u);
+  config.reset();
+  EXPECT_EQ(last, 2u);
+  EXPECT_FALSE(values_of(store).contains("ends"));
+}
+
+TEST(Lease, WhoReadsKeepsTheSingle) {
+  Store store;
+  Lease lease;
+  {
+    const Noting noting(store, &lease);
+    store.counter("read").add(5);
+    store.histogram("time").record(7);
+  }
+  store.flush_histograms();
+  auto frozen = std::make_unique<const Frozen>(store.freeze());
+  lease = {};
+  std::map<std::string, uint64_t> values;
+  uint32_t cell = 0;
+  frozen->visit([&](const Sample& sample) {
+    values[std::string(sample.name)] = sample.value;
+    if (sample.type == Type::kHistogram) cell = sample.cell;
+  });
+  EXPECT_EQ(values["read"], 5u);
+  EXPECT_EQ(values["time"], 1u);
+  ASSERT_NE(store.interval(cell), nullptr);
+  frozen.reset();
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"stats.overflow"}));
+  EXPECT_EQ(store.interval(cell), nullptr);
+  EXPECT_EQ(read_histogram(cell).count, 0u);
 }
 
 TEST(Store, VisitsInNameOrderAcrossGroupsAndSingles) {
