@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -40,6 +41,7 @@ struct Carried {
 }  // namespace
 
 struct Store::Impl {
+  const std::thread::id main = std::this_thread::get_id();
   struct Held {
     Group* group;  // for visits: valid until ~Group takes the entry out
     std::weak_ptr<Group> weak;
@@ -159,6 +161,7 @@ Group::~Group() {
 
 Single::~Single() {
   Store::Impl& impl = *store.impl_;
+  WEIR_ASSERT(std::this_thread::get_id() == impl.main);
   impl.singles.erase({name, type});
   if (type == Type::kHistogram) impl.end_histogram(cell);
   release_cells(cell, 1);
