@@ -451,7 +451,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   }
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1); and where a
   // server takes no more at a time, until one has room.
-  if (stale && replayable_ && !hinted_ && (!replayed_stale_ || repeats == FreeRepeats::kAny) && !is_replaced(attempt)) {
+  constexpr uint32_t kMostTries = 8;
+  const bool again = !replayed_stale_ || (repeats == FreeRepeats::kAny && attempts_ < kMostTries);
+  if (stale && again && replayable_ && !hinted_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
     forget(*attempt.host());
     if (priorities_ != nullptr) priorities_->forget_last();

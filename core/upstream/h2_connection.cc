@@ -76,7 +76,7 @@ FreeRepeats H2Connection::on_refused() {
   set_takes(active_ > 1 ? active_ - 1 : kAnyNumber);
   if (refusals_expected_ == 0) return FreeRepeats::kNone;
   --refusals_expected_;
-  return answer_seen_ ? FreeRepeats::kAny : FreeRepeats::kOne;
+  return answer_seen_ || active_ > 1 ? FreeRepeats::kAny : FreeRepeats::kOne;
 }
 
 // What limits the peer may have gone: now and then it is asked for one more.

@@ -37,7 +37,7 @@ std::string_view reason_text(ResetReason reason);
 enum class FreeRepeats : uint8_t {
   kNone,  // the connection refuses as much as it answers: whoever repeats that only adds to its load
   kOne,
-  kAny,  // answers of the connection have paid for it
+  kAny,  // answers of the connection have paid for it, or it was refused beside others
 };
 
 // What logs say of a connection.
