@@ -1,9 +1,10 @@
 #include "core/stats/store.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -41,7 +42,7 @@ struct Carried {
 }  // namespace
 
 struct Store::Impl {
-  const std::thread::id main = std::this_thread::get_id();
+  const pthread_t main = pthread_self();
   struct Held {
     Group* group;  // for visits: valid until ~Group takes the entry out
     std::weak_ptr<Group> weak;
@@ -161,7 +162,7 @@ Group::~Group() {
 
 Single::~Single() {
   Store::Impl& impl = *store.impl_;
-  WEIR_ASSERT(std::this_thread::get_id() == impl.main);
+  WEIR_ASSERT(pthread_equal(pthread_self(), impl.main) != 0);
   impl.singles.erase({name, type});
   if (type == Type::kHistogram) impl.end_histogram(cell);
   release_cells(cell, 1);

@@ -353,7 +353,7 @@ class FiltersTest(WeirTestCase):
                     route({"prefix": "/"}, "echo")]},
                 {"name": "any", "domains": ["*"], "routes": [
                     route({"prefix": "/wake"}, "echo", typed_per_filter_config={
-                        "sleeping": {"@type": FILTER_CONFIG}}),
+                        "sleeping": {"@type": FILTER_CONFIG, "config": {}}}),
                     route({"prefix": "/rouse"}, "echo", typed_per_filter_config={
                         "sleeping": {"@type": FILTER_CONFIG, "config": {}}}),
                     route({"prefix": "/off"}, "echo", typed_per_filter_config={

@@ -339,6 +339,7 @@ class DrainTest(WeirTestCase):
         """A connection that is opened while all of them are told: GOAWAY before its first request would make it worthless."""
         weir, port, _ = self.start("--drain-time-s", "600", "--drain-strategy", "immediate")
         weir.admin("/drain_listeners?graceful&skip_exit", "POST")
+        wait_until(lambda: all(announces_close(fetch(port)) for _ in range(8)), "every worker knows")
         with H2(port, outlives_goaway=True) as client, H2(port, outlives_goaway=True) as idle:
             for one in (client, idle):
                 one.pump()

@@ -60,7 +60,7 @@ TEST_F(SecretSourcesTest, OfTheBootstrapByName) {
   EXPECT_EQ(found.secret.get(), &secret);
   EXPECT_EQ(found.path, "static_resources.secrets[0]");
   EXPECT_EQ(found.report, &report_);
-  EXPECT_EQ(report_.sources().count(), 1u);  // who needs it is not compared by text alone
+  EXPECT_EQ(report_.sources().count(), 2u);  // who needs it is not compared by text alone
   EXPECT_EQ(find(named("shop_crt")).secret, nullptr);
   EXPECT_EQ(diagnostics_.nack_text(),
             "here.name: \"shop_crt\" is not one of static_resources.secrets; did you mean \"shop_cert\"?");
