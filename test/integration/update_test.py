@@ -188,7 +188,7 @@ class DrainingChainTest(UpdateTestCase):
         with open(self.weir.config_path, "w", encoding="utf-8") as file:
             file.write(before + "\n")
         self.post("/reload")
-        self.assertEqual(fetch(port, "/text").text, "one")
+        wait_until(lambda: fetch(port, "/text").text == "one", "every worker has it")
         self.assertEqual(fetch(port, "/").status, 200)
         self.weir.wait_stat_is("server.config_versions", versions)
 
