@@ -16,6 +16,44 @@ from harness.process import wait_until
 from harness.weir import Weir
 
 
+@contextlib.contextmanager
+def load(test: WeirTestCase, port_of: Callable[[], int], path: str = "/") -> Any:
+    """Clients that keep asking, each on a connection that it keeps; nothing may go wrong."""
+    stop, failures, count = threading.Event(), [], [0]
+
+    def client() -> None:
+        connection: Optional[Connection] = None
+        while not stop.is_set():
+            try:
+                connection = connection or Connection(port_of())
+                response = connection.request(path=path)
+                if response.status != 200:
+                    failures.append("status %d: %s" % (response.status, response.text[:80]))
+                count[0] += 1
+                if (response.header("connection") or "").lower() == "close":
+                    connection.close()
+                    connection = None
+            except Exception as error:  # noqa: BLE001: every kind of failure is a finding
+                failures.append(repr(error))
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for one in clients:
+        one.start()
+    try:
+        wait_until(lambda: count[0] > 50, "the clients are at work")
+        yield
+        reached = count[0] + 50
+        wait_until(lambda: count[0] > reached or failures, "the clients go on")
+    finally:
+        stop.set()
+        for one in clients:
+            one.join(20)
+    test.assertEqual(failures[:5], [])
+
+
 class UpdateTestCase(WeirTestCase):
     """A proxy of the test's own, and what is done to its configuration."""
 
@@ -61,37 +99,5 @@ class UpdateTestCase(WeirTestCase):
 
     @contextlib.contextmanager
     def load(self, port_of: Callable[[], int]) -> Any:
-        """Clients that keep asking, each on a connection that it keeps; nothing may go wrong."""
-        stop, failures, count = threading.Event(), [], [0]
-
-        def client() -> None:
-            connection: Optional[Connection] = None
-            while not stop.is_set():
-                try:
-                    connection = connection or Connection(port_of())
-                    response = connection.request()
-                    if response.status != 200:
-                        failures.append("status %d: %s" % (response.status, response.text[:80]))
-                    count[0] += 1
-                    if (response.header("connection") or "").lower() == "close":
-                        connection.close()
-                        connection = None
-                except Exception as error:  # noqa: BLE001: every kind of failure is a finding
-                    failures.append(repr(error))
-                    connection = None
-            if connection is not None:
-                connection.close()
-
-        clients = [threading.Thread(target=client) for _ in range(4)]
-        for one in clients:
-            one.start()
-        try:
-            wait_until(lambda: count[0] > 50, "the clients are at work")
+        with load(self, port_of):
             yield
-            reached = count[0] + 50
-            wait_until(lambda: count[0] > reached or failures, "the clients go on")
-        finally:
-            stop.set()
-            for one in clients:
-                one.join(20)
-        self.assertEqual(failures[:5], [])
