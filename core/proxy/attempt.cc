@@ -99,9 +99,9 @@ bool Attempt::take_retry_share() {
   upstream::CircuitBreakers::Load load = cluster.load();
   if (retry_share_) --load.retries;  // a retry that follows another one takes its place
   if (breakers.percentage_allows(load)) {
-    cluster.use_free_repetition();
+    cluster.free_retries().take_if_any();
   } else if (breakers.retry_budget_is_default) {
-    if (!cluster.take_free_repetition(router_.lane().now())) return false;
+    if (!cluster.free_retries().take(router_.lane().now())) return false;
   } else if (load.retries >= breakers.retry_budget_min) {
     return false;
   }

@@ -137,6 +137,7 @@ struct PriorityLimits {
   }
   SharedLimit connections, pending, requests, retries;
   SharedLimit waiting_retries;  // those of `retries` whose back-off is not over; counted, not limited
+  FreeRetries free_retries;
 };
 
 // Those of the default priority, and beside them those of the high one. Kept over updates of the cluster: what is in

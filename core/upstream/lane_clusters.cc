@@ -9,8 +9,6 @@ namespace weir::upstream {
 using event::SlotId;
 using event::SlotKind;
 
-constexpr uint32_t kFreeRepetitions = 72;  // as a few people who try things out may need in a row
-
 ClusterLocal::ClusterLocal(LaneClusters& owner, ClusterPart part)
     : demand(*this, owner.lane(), part),
       owner_(owner),
@@ -51,8 +49,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
     PriorityLimits& limits = cluster->limits->of(part_.priority);
-    if (repetitions_at_first_ == 0)
-      free_repetitions_ = repetitions_at_first_ = std::max(4U, kFreeRepetitions / limits.retries.lanes());
+    free_retries_ = &limits.free_retries;
     if (connections.limit() != &limits.connections) {
       uint32_t lane = owner_.lane().index();
       auto attach = [&](Lease& lease, SharedLimit& limit) {
@@ -138,16 +135,6 @@ uint32_t ClusterLocal::index_of(const lb::Host& host) const {
     if (hosts_->host(static_cast<uint32_t>(i)).host.get() == &host) return static_cast<uint32_t>(i);
   }
   return lb::kNoHost;
-}
-
-bool ClusterLocal::take_free_repetition(MonoTime now) {
-  if (free_repetitions_ > 0) {
-    --free_repetitions_;
-    return true;
-  }
-  if (now - repeated_at_ < 500ms * retries.limit()->lanes()) return false;
-  repeated_at_ = now;
-  return true;
 }
 
 bool ClusterLocal::take_session() {

@@ -83,18 +83,9 @@ class ClusterLocal {
     pool.host().totals.rq_total.inc();
   }
 
-  // Repetitions beside the percentage of the budget that nobody has configured, instead of a floor: one for each answer
-  // that was not to be repeated, as many as half of the cluster's requests could need at once. So that as long as some
-  // hosts answer, what others fail goes to them; and a cluster of which nothing answers gets hardly more than the
-  // percentage, however few requests there are at a time: this lane's part of what is there at the beginning, and of
-  // two in a second. What the percentage allows uses them up, too.
-  void note_answer() {
-    if (free_repetitions_ < std::max(repetitions_at_first_, active_requests() / 2)) ++free_repetitions_;
-  }
-  bool take_free_repetition(MonoTime now);
-  void use_free_repetition() {
-    if (free_repetitions_ > 0) --free_repetitions_;
-  }
+  // Of all lanes.
+  void note_answer() { free_retries_->give(active_requests()); }
+  FreeRetries& free_retries() { return *free_retries_; }
 
   Lease connections, pending, requests, retries, waiting_retries;
   // Where connections are wanted while their limit is reached.
@@ -157,9 +148,7 @@ class ClusterLocal {
   ClusterLocal* other_ = nullptr;         // that of the other priority
   std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
-  uint32_t repetitions_at_first_ = 0;
-  uint32_t free_repetitions_ = 0;
-  MonoTime repeated_at_{};  // though there were none left
+  FreeRetries* free_retries_ = nullptr;  // beside the limits that the leases have
   const lb::HostSet* hosts_ = nullptr;
   uint64_t hosts_version_ = 0;
   http::h1::Settings h1_;

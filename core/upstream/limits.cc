@@ -2,6 +2,20 @@
 
 namespace weir::upstream {
 
+bool FreeRetries::take_if_any() {
+  int32_t left = left_.load(std::memory_order_relaxed);
+  while (left > 0) {
+    if (left_.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+bool FreeRetries::take(MonoTime now) {
+  if (take_if_any()) return true;
+  MonoTime before = taken_at_.load(std::memory_order_relaxed);
+  return now - before >= 1s && taken_at_.compare_exchange_strong(before, now, std::memory_order_relaxed);
+}
+
 bool Lease::acquire_slow() {
   SharedLimit& limit = *limit_;
   uint32_t wanted = limit.batch();

@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/time.h"
+
 namespace weir::upstream {
 
 // Of requests, by their routes (RouteAction.priority): each has limits and connections of its own.
@@ -44,6 +46,28 @@ class SharedLimit {
   // read when the limit is reached.
   static uint64_t bit_of(uint32_t lane) { return uint64_t{1} << (lane % 64); }
   std::atomic<uint64_t> may_hold_{0};
+};
+
+// Retries beside the percentage of the budget that nobody has configured, instead of a floor: one for each answer that
+// was not to be repeated. So that as long as some hosts answer, what others fail goes to them; and a cluster of which
+// nothing answers gets hardly more than the percentage, however few requests there are at a time: what is there at the
+// beginning, and one in a second. What the percentage allows uses them up, too. [worker]
+class FreeRetries {
+ public:
+  // An answer has come. There may be as many as half of the requests could need at once.
+  void give(uint32_t active_requests) {
+    const int32_t left = left_.load(std::memory_order_relaxed);
+    if (left < kAtFirst || left < static_cast<int32_t>(active_requests / 2)) left_.fetch_add(1, std::memory_order_relaxed);
+  }
+  bool take(MonoTime now);
+  // As take(), where one is not needed.
+  bool take_if_any();
+
+ private:
+  static constexpr int32_t kAtFirst = 30;  // as a few people who try things out may need in a row
+  // Read with every answer, and written with retries: by itself.
+  alignas(64) std::atomic<int32_t> left_{kAtFirst};
+  std::atomic<MonoTime> taken_at_{MonoTime{}};  // though there were none left
 };
 
 // A lane's part of a limit. [worker]

@@ -376,8 +376,8 @@ TEST(Retries, FewRepetitionsAreFreeWhileNobodyAnswers) {
     };
     int free = 0;
     while (repeats() && free < 100) ++free;
-    EXPECT_GE(free, 36) << floor;
-    EXPECT_LT(free, 48) << floor;  // with those of the time that has passed
+    EXPECT_GE(free, 30) << floor;
+    EXPECT_LT(free, 36) << floor;  // with those of the time that has passed
     world.advance(1s);
     EXPECT_TRUE(repeats()) << floor;
     EXPECT_FALSE(repeats()) << floor;
