@@ -43,9 +43,8 @@ class RetryState {
   // Its answer counts under another name, too: that one, or one for its host's sake.
   bool counts_apart() const { return counts_apart_; }
   void count_apart() { counts_apart_ = true; }
-  // What a request says instead of the route; nullopt: nothing.
-  std::optional<Duration> max_stream_duration() const { return max_stream_duration_; }
-  void set_max_stream_duration(Duration duration) { max_stream_duration_ = duration; }
+  // What a request says instead of the cluster, of an attempt; nullopt: nothing. Zero: no limit.
+  const std::optional<Duration>& max_stream_duration() const { return max_stream_duration_; }
 
   // Zero: none.
   Duration per_try_timeout() const { return per_try_timeout_; }

@@ -34,8 +34,6 @@ class RoutedHost : public filter::StreamHost {
   virtual void set_deadline_listener(DeadlineListener* listener) = 0;
   // The route's idle timeout instead of the connection manager's.
   virtual void set_stream_idle_timeout(Duration timeout) = 0;
-  // From the stream's beginning, instead of any other limit; zero: none.
-  virtual void limit_stream(Duration longest) = 0;
   // Drawn once per stream: sampling, weights, fractions.
   virtual uint64_t stream_random() const = 0;
   // --- Redirects that are followed here ---

@@ -150,8 +150,6 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
-  if (retry_.max_stream_duration()) [[unlikely]]
-    host_->limit_stream(*retry_.max_stream_duration());
   idempotent_ = is_idempotent(headers.method());
   replayable_ = true;
   body_limit_ = route.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
@@ -223,6 +221,7 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   tell_expected_timeout(headers);
   if (host_->config().scheme == SchemeHeader::kMatchUpstream)
     headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
+  upstream_info().attempts = 1;  // also of one that gets no host
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
   const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);
@@ -407,7 +406,8 @@ void Router::on_attempt_ready(Attempt& attempt) {
   if (records_ != 0) [[unlikely]]
     record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
-  if (const Duration longest = attempt.spec().max_stream_duration; longest > Duration::zero()) [[unlikely]] {
+  const Duration longest = retry_.max_stream_duration().value_or(attempt.spec().max_stream_duration);
+  if (longest > Duration::zero()) [[unlikely]] {
     attempt.limit_whole(longest);
     update_try_deadline();
   }

@@ -528,8 +528,9 @@ void Router::answer(int status, ResponseFlag flag, std::string_view details, std
         auto& router = *static_cast<const Router*>(user);
         if (router.overloaded_ && !router.config_.suppress_envoy_headers)
           reply.add(HeaderId::kXEnvoyOverloaded, "true");
-        if (router.include_attempt_in_response_ && router.attempts_ > 0)
-          reply.set(HeaderId::kXEnvoyAttemptCount, stream.arena().number(router.attempts_));
+        // One that got no host counts, too.
+        if (router.include_attempt_in_response_)
+          reply.set(HeaderId::kXEnvoyAttemptCount, stream.arena().number(std::max(router.attempts_, 1U)));
       },
       this);
 }

@@ -123,10 +123,6 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     idle_timeout_ = timeout;
     touch();
   }
-  void limit_stream(Duration longest) override {
-    if (longest <= Duration::zero()) return connection_.deadlines().clear(DeadlineKind::kStreamMax);
-    connection_.deadlines().set(DeadlineKind::kStreamMax, stream_.info().start + longest);
-  }
   uint64_t stream_random() const override { return stream_.info().random; }
   std::optional<route::Selection> look_up_route() override;
   bool is_new_redirect(const route::Route& to) override;
@@ -158,6 +154,11 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool sanitise_path();
   bool identify_client();  // false: answered
   void add_user_agent();
+  // From the stream's beginning, instead of any other limit; zero: none.
+  void limit_stream(Duration longest) {
+    if (longest <= Duration::zero()) return connection_.deadlines().clear(DeadlineKind::kStreamMax);
+    connection_.deadlines().set(DeadlineKind::kStreamMax, stream_.info().start + longest);
+  }
   void select_route();
   route::Selection selected();
   void take(const route::Selection& selection);

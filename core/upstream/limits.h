@@ -57,7 +57,8 @@ class FreeRetries {
   // An answer has come. There may be as many as half of the requests could need at once.
   void give(uint32_t active_requests) {
     const int32_t left = left_.load(std::memory_order_relaxed);
-    if (left < kAtFirst || left < static_cast<int32_t>(active_requests / 2)) left_.fetch_add(1, std::memory_order_relaxed);
+    if (left < kAtFirst || left < static_cast<int32_t>(active_requests / 2))
+      left_.fetch_add(1, std::memory_order_relaxed);
   }
   bool take(MonoTime now);
   // As take(), where one is not needed.

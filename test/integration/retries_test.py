@@ -291,14 +291,17 @@ class RetryRulesTest(WeirTestCase):
                 "retry_on": "5xx", "num_retries": 24, "retry_back_off": {"base_interval": "0.001s", "max_interval": "3600s"}}}),
             route({"prefix": "/small-buffer"}, "small_buffer", policy("reset")),
             route({"prefix": "/plain-503"}, "failing"),
+            route({"prefix": "/full"}, "full"),
             route({"prefix": "/slow"}, "good", policy("5xx", per_try_timeout="0.3s")),
             route({"prefix": "/half"}, "half", policy("5xx,reset", 3))]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[
             {"name": "all", "domains": ["*"], "routes": routes},
             {"name": "counting", "domains": ["counting.example"], "routes": routes, "include_request_attempt_count": True,
-             "include_attempt_count_in_response": True, "include_is_timeout_retry_header": True}]),
+             "include_attempt_count_in_response": True, "include_is_timeout_retry_header": True,
+             "request_headers_to_add": [{"header": {"key": "x-attempt", "value": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}}]}]),
             cls.counting_listener(policy("reset")), cls.small_listener(policy("reset"))], [
                 cluster("small_buffer", cls.resetting.port, cls.good.port, per_connection_buffer_limit_bytes=4096),
+                cluster("full", cls.good.port, circuit_breakers={"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}),
                 cluster("dead_or_good", dead, cls.good.port), cluster("dead", dead),
                 cluster("reset_or_good", cls.resetting.port, cls.good.port), cluster("failing", cls.failing.port),
                 cluster("good", cls.good.port), cluster("half", cls.half.port)]), concurrency=1)
@@ -430,11 +433,17 @@ class RetryRulesTest(WeirTestCase):
             self.assertIn(503, statuses)
             self.assertIn(200, statuses)
             self.assertEqual({fetch(port, path, "PUT", body=b"b" * 400).status for _ in range(6)}, {200})
+    def test_an_attempt_that_gets_no_connection_counts(self) -> None:
+        response = fetch(self.port, "/full", host="counting.example")
+        self.assertEqual((response.status, response.header("x-envoy-overloaded")), (503, "true"))
+        self.assertEqual(response.header("x-envoy-attempt-count"), "1")
+
     def test_attempts_are_numbered_where_asked(self) -> None:
         seen = set()
         for _ in range(4):
             response = fetch(self.port, "/dead-or-good", host="counting.example")
             headers = self.echoed(response)["headers"]
+            self.assertEqual(headers["x-attempt"], ["1"])  # as it was when headers were added: once
             self.assertEqual(headers["x-envoy-attempt-count"], response.all("x-envoy-attempt-count"))
             retried = headers["x-envoy-attempt-count"] == ["2"]
             self.assertEqual(headers.get("x-envoy-is-timeout-retry"), ["false"] if retried else None)

@@ -35,11 +35,13 @@ class UpstreamTimeoutTest(WeirTestCase):
             route({"prefix": "/long"}, "echo", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
             route({"path": "/expected"}, "echo", {"timeout": "0.6s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.4s"}}),
+            route({"path": "/briefly"}, "echo", {"retry_policy": {"retry_on": "reset", "num_retries": 1}}),
             route({"path": "/age"}, "aging"), route({"path": "/half-age"}, "stalling-aging"),
             route({"path": "/age-again"}, "aging", {"retry_policy": {"retry_on": "reset", "num_retries": 1}}),
             route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.2s"}})],
-            access_log=[file_access_log(cls.log_path, LOG_LINE)])],
+            access_log=[file_access_log(cls.log_path, LOG_LINE)],
+            internal_address_config={"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]})],
             [cluster("echo", cls.echo.port), cluster("stalling", cls.stalling.port),
              cluster("aging", cls.echo.port, **aging), cluster("stalling-aging", cls.stalling.port, **aging)]))
 
@@ -120,18 +122,34 @@ class UpstreamTimeoutTest(WeirTestCase):
     # field: HttpProtocolOptions@upstream.max_stream_duration
     def test_longest_duration_of_an_attempt(self) -> None:
         name = "cluster.aging.upstream_rq_max_duration_reached"
+        before = self.weir.stat(name)
         self.assertEqual(fetch(self.port, "/age", headers=[("x-test-delay", "5")]).status, 504)
         self.assertEqual(self.logged("/age "), "/age 504 UMSDR upstream_max_stream_duration_reached")
-        self.weir.wait_stat_is(name, 1)
+        self.weir.wait_stat_is(name, before + 1)
         self.assertEqual(fetch(self.port, "/age").status, 200)
         # Each attempt has the time for itself.
         self.assertEqual(fetch(self.port, "/age-again", headers=[("x-test-delay", "5")]).status, 504)
-        self.weir.wait_stat_is(name, 3)
+        self.weir.wait_stat_is(name, before + 3)
         with Connection(self.port) as connection:  # in the middle of a response: it is cut off
             connection.send_request(path="/half-age")
             self.assertEqual(connection.reader.head().status, 200)
             self.assertEqual(connection.reader.until_closed(), b"half")
         self.assertIn(" UMSDR ", self.logged("/half-age "))
+
+    def test_a_request_limits_its_attempts(self) -> None:
+        """Instead of the cluster; the limit of the stream stays what it is."""
+        def ask(path: str, duration: str) -> int:
+            return fetch(self.port, path, headers=[("x-test-delay", "0.6"), ("x-forwarded-for", "10.0.0.1"),
+                                                   ("x-envoy-upstream-stream-duration-ms", duration)]).status
+
+        before = self.weir.stat("cluster.aging.upstream_rq_max_duration_reached")
+        self.assertEqual([ask("/age?longer", duration) for duration in ("5000", "0")], [200, 200])
+        self.assertEqual(self.weir.stat("cluster.aging.upstream_rq_max_duration_reached"), before)
+        self.assertEqual([ask("/long?header", duration) for duration in ("5000", "0")], [504, 504])
+        before = self.weir.stat("cluster.echo.upstream_rq_max_duration_reached")
+        self.assertEqual(ask("/briefly", "100"), 504)
+        self.assertEqual(self.logged("/briefly"), "/briefly 504 URX,UMSDR upstream_max_stream_duration_reached")
+        self.weir.wait_stat_is("cluster.echo.upstream_rq_max_duration_reached", before + 2)  # it was tried again
 
 
 class BeforeTheRouterTest(WeirTestCase):
