@@ -118,12 +118,12 @@ void add_joined(const envoy::config::listener::v3::Listener& listener,
 // Names by HTTP's ":authority", one for each connection.
 bool names_hosts_by_requests(const envoy::config::cluster::v3::Cluster& cluster) {
   using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-  if (cluster.upstream_http_protocol_options().auto_sni()) return true;
-  return std::any_of(cluster.typed_extension_protocol_options().begin(),
-                     cluster.typed_extension_protocol_options().end(), [](const auto& named) {
-                       const auto options = unpack<HttpProtocolOptions>(named.second);
-                       return options != nullptr && options->upstream_http_protocol_options().auto_sni();
-                     });
+  for (const auto& [key, any] : cluster.typed_extension_protocol_options()) {
+    // Beside them the field of the cluster says nothing.
+    if (const auto options = unpack<HttpProtocolOptions>(any))
+      return options->upstream_http_protocol_options().auto_sni();
+  }
+  return cluster.upstream_http_protocol_options().auto_sni();
 }
 
 // A filter, wherever it stands.
