@@ -288,6 +288,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
   bool system_roots = false;
   // The layer that has a field last says it; lists grow.
   const Validation* authority = &layers.front();
+  const Validation* spiffe = nullptr;
   for (const Validation& layer : layers) {
     const pb::CertificateValidationContext& proto = *layer.context;
     FactoryScope scope = layer.scope;
@@ -309,7 +310,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (proto.has_max_verify_depth()) spec.max_verify_depth = proto.max_verify_depth().value();
     if (!proto.has_custom_validator_config()) continue;
     read_spiffe(proto.custom_validator_config(), told, scope, spec);
-    authority = &layer;
+    authority = spiffe = &layer;
   }
   FactoryScope ca = authority->scope;
   if (system_roots && spec.trusted_ca.empty()) {
@@ -317,6 +318,12 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     DataSource source;
     source.set_filename(kSystemRoots);
     read(source, "system_root_certs", false, ca, spec.trusted_ca, kMaxBundleBytes);
+  }
+  // Perhaps in another layer.
+  if (spiffe != nullptr && (!spec.trusted_ca.empty() || !spec.crl.empty())) {
+    FactoryScope at = spiffe->scope;
+    at.error("custom_validator_config",
+             "cannot be together with trusted_ca or crl; each of its trust domains has its own bundle");
   }
   if (whole.report().errors() != errors) return nullptr;
   auto verifier = load_verifier(std::move(spec));
