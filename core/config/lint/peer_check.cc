@@ -53,10 +53,12 @@ std::vector<tls_v3::Secret> secrets_in(const std::string& file) {
   envoy::service::discovery::v3::DiscoveryResponse response;
   PositionIndex positions;
   Diagnostics told_elsewhere;
-  load_message(*content, file, response, positions, told_elsewhere);
+  load_content(*content, file, response, positions, told_elsewhere);
   for (const auto& resource : response.resources()) {
+    envoy::service::discovery::v3::Resource wrapper;
     tls_v3::Secret secret;
-    if (resource.UnpackTo(&secret)) secrets.push_back(std::move(secret));
+    if ((resource.UnpackTo(&wrapper) ? wrapper.resource() : resource).UnpackTo(&secret))
+      secrets.push_back(std::move(secret));
   }
   return secrets;
 }
