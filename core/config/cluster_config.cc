@@ -129,8 +129,8 @@ void read_transports(const cluster_v3::Cluster& proto, filter::FactoryScope& sco
   spec.transports.fingerprint = fingerprint(part);
 }
 
-void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& path, RouteConfigEnv& env,
-                           Report& report, ClusterTranslation& out) {
+// What was written before there were typed options.
+void read_older_protocol_options(const cluster_v3::Cluster& proto, const FieldReport& at, ClusterTranslation& out) {
   upstream::ClusterSpec& spec = out.spec;
   read_common_http(proto.common_http_protocol_options(), spec);
   if (proto.has_upstream_http_protocol_options()) {
@@ -138,13 +138,37 @@ void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& 
     out.says_auto_names = true;
   }
   if (proto.has_http_protocol_options())
-    read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
+    read_http1(proto.http_protocol_options(), at.below("http_protocol_options"), spec);
   if (proto.has_http2_protocol_options()) {
-    read_http2(proto.http2_protocol_options(), FieldReport{report, path}.below("http2_protocol_options"), spec);
+    read_http2(proto.http2_protocol_options(), at.below("http2_protocol_options"), spec);
     spec.protocol = upstream::HttpProtocol::kHttp2;
   }
   if (proto.protocol_selection() == cluster_v3::Cluster::USE_DOWNSTREAM_PROTOCOL)
     spec.protocol = upstream::HttpProtocol::kDownstream;
+}
+
+// As published, the typed ones alone count then.
+void warn_of_older_protocol_options(const cluster_v3::Cluster& proto, const FieldReport& at) {
+  for (const auto& [set, field] :
+       {std::pair(proto.has_common_http_protocol_options(), "common_http_protocol_options"),
+        std::pair(proto.has_upstream_http_protocol_options(), "upstream_http_protocol_options"),
+        std::pair(proto.has_http_protocol_options(), "http_protocol_options"),
+        std::pair(proto.has_http2_protocol_options(), "http2_protocol_options"),
+        std::pair(proto.protocol_selection() != cluster_v3::Cluster::USE_CONFIGURED_PROTOCOL, "protocol_selection")}) {
+    if (set)
+      at.below(field).warning(
+          "has no effect beside the HttpProtocolOptions of typed_extension_protocol_options; write it there");
+  }
+}
+
+void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& path, RouteConfigEnv& env,
+                           Report& report, ClusterTranslation& out) {
+  upstream::ClusterSpec& spec = out.spec;
+  if (proto.typed_extension_protocol_options().contains(std::string(kHttpOptions))) {
+    warn_of_older_protocol_options(proto, {report, path});
+  } else {
+    read_older_protocol_options(proto, {report, path}, out);
+  }
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
     std::string at = path;
     append_path_name(at, "typed_extension_protocol_options");

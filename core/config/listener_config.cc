@@ -201,8 +201,13 @@ void check_udp(const listener_v3::Listener& proto, const FieldReport& at) {
 
 void read_udp(const listener_v3::Listener& proto, filter::FactoryScope& scope, ListenerTranslation& out) {
   const FieldReport at{scope.report(), scope.path()};
-  check_udp(proto, at);
   auto udp = std::make_shared<proxy::UdpSpec>();
+  // Of QUIC the table of fields has said that it is not supported: it is what has connections over UDP.
+  if (proto.udp_listener_config().has_quic_options()) {
+    out.spec.udp = std::move(udp);
+    return;
+  }
+  check_udp(proto, at);
   const envoy::config::core::v3::UdpSocketConfig& socket = proto.udp_listener_config().downstream_socket_config();
   if (socket.has_max_rx_datagram_size())
     udp->options.max_size = static_cast<uint32_t>(socket.max_rx_datagram_size().value());

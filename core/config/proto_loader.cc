@@ -27,6 +27,10 @@ bool read_as_json(std::string_view text, std::string_view file_name, TextFormat 
   return start != std::string_view::npos && text[start] == '{' && is_json(text);
 }
 
+bool is_serialised(std::string_view file_name, const LoadOptions& options) {
+  return options.format == TextFormat::kByName && file_name.ends_with(".pb");
+}
+
 // The path that a field of `overlay` has once that is merged over `file`: its items stand behind those of the file.
 std::string merged_path(const google::protobuf::Message& file, std::string path) {
   const google::protobuf::Message* message = &file;
@@ -81,20 +85,20 @@ bool load_message(std::string_view text, std::string_view file_name, google::pro
   return diagnostics.errors() == errors_before;
 }
 
+bool load_content(std::string_view content, std::string_view file_name, google::protobuf::Message& into,
+                  PositionIndex& index, Diagnostics& diagnostics, const LoadOptions& options) {
+  if (is_serialised(file_name, options)) return load_serialised(content, file_name, into, index, diagnostics);
+  if (options.format == TextFormat::kByName && file_name.ends_with(".pb_text"))
+    return load_text_format(content, file_name, into, index, diagnostics);
+  return load_message(content, file_name, into, index, diagnostics, options);
+}
+
 bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
                const LoadOptions& options) {
   std::string text;
-  const bool serialised = options.format == TextFormat::kByName && path.ends_with(".pb");
-  if (!read_file(path, serialised ? Content::kBinary : Content::kText, text, options.max_bytes, diagnostics)) {
-    return false;
-  }
-  if (serialised) {
-    return load_serialised(text, path, into, index, diagnostics);
-  }
-  if (options.format == TextFormat::kByName && path.ends_with(".pb_text")) {
-    return load_text_format(text, path, into, index, diagnostics);
-  }
-  return load_message(text, path == "-" ? "(standard input)" : path, into, index, diagnostics, options);
+  const Content content = is_serialised(path, options) ? Content::kBinary : Content::kText;
+  if (!read_file(path, content, text, options.max_bytes, diagnostics)) return false;
+  return load_content(text, path == "-" ? "(standard input)" : path, into, index, diagnostics, options);
 }
 
 bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3::Bootstrap& into, PositionIndex& index,

@@ -48,8 +48,11 @@ struct LoadOptions {
 bool load_message(std::string_view text, std::string_view file_name, google::protobuf::Message& into,
                   PositionIndex& index, Diagnostics& diagnostics, const LoadOptions& options = {});
 
-// The same for a file. "-" is standard input. Names that end in .pb and .pb_text are protobuf's own two forms
-// (wire_files.h).
+// The same for what a file holds: names that end in .pb and .pb_text are protobuf's own two forms (wire_files.h).
+bool load_content(std::string_view content, std::string_view file_name, google::protobuf::Message& into,
+                  PositionIndex& index, Diagnostics& diagnostics, const LoadOptions& options = {});
+
+// The same for a file. "-" is standard input.
 bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
                const LoadOptions& options = {});
 

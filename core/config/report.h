@@ -51,7 +51,11 @@ class Report final : public filter::ConfigReport {
                           const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors() + diagnostics_.demoted() - diagnostics_.made_up_for(); }
   bool may_keep() const override { return diagnostics_.demotes(); }
-  void made_up(size_t errors) override { diagnostics_.make_up(this->errors() - errors); }
+  void made_up(const Mark& since, uint64_t sources) override {
+    diagnostics_.make_up(errors() - since.errors);
+    sources_.take_since(since.sources);
+    sources_.add_dependency(sources);
+  }
   filter::ConfigTranslator& translator() override { return translator_; }
 
   // Where find_secret() looks. Outlive the report.

@@ -99,4 +99,12 @@ void doubt_unused_secret(const Secret& proto, const Secret& content, const std::
   }
 }
 
+bool is_usable(const Secret& proto, const Secret& content) {
+  const PositionIndex nowhere;
+  Diagnostics doubts;
+  Report report(nowhere, doubts);
+  doubt_unused_secret(proto, content, "", report);
+  return doubts.items().empty();
+}
+
 }  // namespace weir::config

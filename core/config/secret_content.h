@@ -1,5 +1,5 @@
 // Whether what is in a secret can be used: certificates that are none, keys of other certificates. Whoever uses a
-// secret says so itself; this is for those that nobody uses yet. [main]
+// secret says so itself; this is for those that nobody uses yet, and for what is to take the place of one. [main]
 #pragma once
 
 #include <string>
@@ -16,5 +16,8 @@ namespace weir::config {
 void doubt_unused_secret(const envoy::extensions::transport_sockets::tls::v3::Secret& proto,
                          const envoy::extensions::transport_sockets::tls::v3::Secret& content, const std::string& path,
                          Report& report);
+// Whether that would warn of nothing.
+bool is_usable(const envoy::extensions::transport_sockets::tls::v3::Secret& proto,
+               const envoy::extensions::transport_sockets::tls::v3::Secret& content);
 
 }  // namespace weir::config

@@ -12,6 +12,7 @@ namespace weir::config {
 using envoy::config::core::v3::ConfigSource;
 using envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig;
 using envoy::extensions::transport_sockets::tls::v3::Secret;
+using envoy::service::discovery::v3::Resource;
 
 constexpr size_t kMaxFileBytes = size_t{8} << 20;
 
@@ -82,16 +83,27 @@ SecretSources::File* SecretSources::open(const std::string& name, const std::str
   envoy::service::discovery::v3::DiscoveryResponse response;
   const size_t errors = report.errors();
   const size_t found = report.diagnostics().items().size();
-  load_message(file->content, name, response, file->positions, report.diagnostics());
-  validate(response, file->positions, report.diagnostics());
+  load_content(file->content, name, response, file->positions, report.diagnostics());
+  // Only a serialised file can bring some.
+  validate(response, file->positions, report.diagnostics(), {.unknown_fields = OnUnknown::kError});
   file->report = std::make_unique<Report>(file->positions, report, found);
   for (int i = 0; i < response.resources_size(); ++i) {
     std::string here = "resources[" + std::to_string(i) + "]";
-    std::shared_ptr<google::protobuf::Message> message = file->report->unpack(response.resources(i), here);
+    Resource wrapper;
+    const bool wrapped = response.resources(i).UnpackTo(&wrapper);
+    if (wrapper.has_ttl())
+      file->report->warning(here + ".ttl", "has no effect: what a file says holds until the file changes");
+    if (wrapped) here += ".resource";
+    std::shared_ptr<google::protobuf::Message> message =
+        file->report->unpack(wrapped ? wrapper.resource() : response.resources(i), here);
     if (message == nullptr) continue;
     auto secret = std::dynamic_pointer_cast<const Secret>(std::move(message));
     if (secret == nullptr) {
       file->report->error(here, "must be an envoy.extensions.transport_sockets.tls.v3.Secret");
+      continue;
+    }
+    if (secret->name().empty()) {
+      file->report->error(here + ".name", "must not be empty: it is what others refer to");
       continue;
     }
     if (!file->secrets.try_emplace(key_of(*secret), File::Entry{secret, here}).second)

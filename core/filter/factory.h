@@ -68,10 +68,18 @@ class ConfigReport {
   virtual FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, int kind,
                                   const std::string& path);
   // Files are read once more that the configuration in force names: of one that cannot be used now its reader may go on
-  // with what it read before. It reports the errors, and then that it has made up for them (`errors`: how many there
-  // were before them).
+  // with what it read before. It reports the errors, and then that it has made up for them: `since` them, with what was
+  // read then, of which `sources` is the digest.
   virtual bool may_keep() const { return false; }
-  virtual void made_up(size_t errors) { static_cast<void>(errors); }
+  struct Mark {
+    size_t errors;
+    uint64_t sources;
+  };
+  Mark mark() const { return {errors(), sources_digest()}; }
+  virtual void made_up(const Mark& since, uint64_t sources) {
+    static_cast<void>(since);
+    static_cast<void>(sources);
+  }
   // A digest of what was read so far (config::SourcesRead).
   virtual uint64_t sources_digest() const { return 0; }
   // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or

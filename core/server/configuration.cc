@@ -689,7 +689,12 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
       if (at != in_force->secrets.end() && keep->find(key) != nullptr) goes_on = &at->second;
     }
     if (goes_on != nullptr) diagnostics.demote(std::string(kGoesOn));
-    if (auto secret = config::translate_secret(proto, path, report)) {
+    auto secret = config::translate_secret(proto, path, report);
+    // Whoever uses it says what is wrong with it, and goes on with what is here, too.
+    if (secret.has_value() && goes_on != nullptr && secret->fingerprint != goes_on->fingerprint &&
+        !config::is_usable(proto, *secret->content) && config::is_usable(proto, *keep->find(key)))
+      secret.reset();
+    if (secret.has_value()) {
       out.secrets.push_back(std::move(*secret));
     } else if (goes_on != nullptr) {
       out.secrets.push_back({key, keep->find(key), goes_on->fingerprint});

@@ -164,7 +164,8 @@ Status Verifier::Impl::load(VerifierSpec from) {
   spec = std::move(from);
   Parts parts;
   if (!spec.trust_domains.empty() && (!spec.trusted_ca.empty() || !spec.crl.empty()))
-    return invalid("trust_domains: cannot be together with trusted_ca or crl; each trust domain has its own bundle");
+    return invalid(spec.trust_domains.front().field +
+                   ": cannot be together with trusted_ca or crl; each trust domain has its own bundle");
   std::string faults;
   const auto add = [&](const Status& status) {
     if (!status.ok()) faults += (faults.empty() ? "" : std::string(1, kNextFault)) + message_of(status);

@@ -156,6 +156,40 @@ class RotationTest(WeirTestCase):
         self.assertEqual(shown(names[1]), fresh.der)
         wait_until(lambda: self.weir.admin_json("/server_info")["weir"]["last_reload"]["ok"], "all is well")
 
+    def test_the_version_is_that_of_what_is_in_force(self) -> None:
+        own, clients, others = self.sandbox.path("version/own"), self.sandbox.path("version/ca.pem"), self.sandbox.path("version/other.pem")
+        first, second = self.issue(), self.issue()
+        secrets = [{"name": "x", "tls_certificate": self.put(own, first)},
+                   {"name": "x", "validation_context": {"trusted_ca": {"filename": clients}}}]
+        for bundle in (clients, others):
+            write_atomically(bundle, self.ca.pem)
+        other = over_tls(http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "ok")], name="other"), server_tls(
+            first, common={"validation_context": {"trusted_ca": {"filename": others}}}))
+        self.port = self.sandbox.free_port()
+        config = bootstrap([other, over_tls(http_listener(self.port, [direct({"prefix": "/"}, "ok")]), server_tls(common={
+            "tls_certificate_sds_secret_configs": [{"name": "x"}], "validation_context_sds_secret_config": {"name": "x"}}))])
+        config["static_resources"]["secrets"] = secrets
+        self.weir = Weir(self.sandbox, config)
+
+        def version() -> str:
+            return self.weir.admin_json("/server_info")["weir"]["config"]["version"]
+
+        at_first, failed = version(), self.weir.stat("server.config_reload_failure")
+        for number, bundle in enumerate((clients, others), 1):
+            write_atomically(bundle, "junk")
+            self.weir.wait_stat("server.config_reload_failure", failed + number)
+            self.assertEqual(version(), at_first, bundle)
+        self.assertEqual(self.weir.stat("server.config_reload_success"), 0)
+        # Renewed beside them: another version, and not that of the junk.
+        self.put(own, second)
+        self.wait_shown(second)
+        renewed = version()
+        self.assertNotEqual(renewed, at_first)
+        for bundle in (clients, others):
+            write_atomically(bundle, self.ca.pem)
+        wait_until(lambda: self.weir.admin_json("/server_info")["weir"]["last_reload"]["ok"], "all is well")
+        self.assertEqual(version(), renewed)
+
     def test_directory_links(self) -> None:
         first, second = self.issue(), self.issue()
         for version, identity in (("v1", first), ("v2", second)):

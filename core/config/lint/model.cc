@@ -5,6 +5,8 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
+
 #include "core/config/position_index.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
@@ -96,10 +98,18 @@ class Walk {
   Visitor& visitor_;
 };
 
+bool is_public(const Address& address) { return !stays_on_this_machine(address); }
+
 // Where browsers look, and whoever has not been told a port.
 bool is_well_known(const Address& address) {
   const uint32_t port = address.socket_address().port_value();
-  return port == 80 || port == 443;
+  return is_public(address) && (port == 80 || port == 443);
+}
+
+bool any_address(const envoy::config::listener::v3::Listener& listener, bool (*is)(const Address&)) {
+  const auto& more = listener.additional_addresses();
+  return is(listener.address()) ||
+         std::any_of(more.begin(), more.end(), [&](const auto& one) { return is(one.address()); });
 }
 
 // Clients of the network connect to it directly. Most files do not say so: then it is one that lets in whoever comes,
@@ -111,7 +121,7 @@ bool faces_clients(const HttpManager& manager, const Hcm& hcm) {
       hcm.original_ip_detection_extensions_size() > 0)
     return false;
   const bool asks_everybody = manager.tls != nullptr && !manager.tls->require_client_certificate().value();
-  return asks_everybody || (is_well_known(manager.listener->address()) && !manager.encrypted);
+  return asks_everybody || (any_address(*manager.listener, is_well_known) && !manager.encrypted);
 }
 
 }  // namespace
@@ -198,7 +208,7 @@ void Model::add_chain(const envoy::config::listener::v3::Listener& listener, con
     manager.tls = unpack<tls_v3::DownstreamTlsContext>(socket);
     manager.encrypted = chain.has_transport_socket() && !type_name(socket).starts_with(kRawBuffer) &&
                         chain.transport_socket().name() != "envoy.transport_sockets.raw_buffer";
-    manager.public_ = !listener.has_internal_listener() && !stays_on_this_machine(listener.address()) &&
+    manager.public_ = !listener.has_internal_listener() && any_address(listener, is_public) &&
                       listener.traffic_direction() != envoy::config::core::v3::OUTBOUND;
     manager.edge = faces_clients(manager, *hcm);
     manager.hcm = std::move(hcm);

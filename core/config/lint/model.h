@@ -50,7 +50,7 @@ struct HttpManager {
   std::string path;  // of the message
   std::shared_ptr<const Hcm> hcm;
   bool edge = false;     // clients of the network connect to it directly, as far as the file tells
-  bool public_ = false;  // they can: the address is not this machine's own
+  bool public_ = false;  // they can: one of its addresses is not this machine's own
   // Of its filter chain; nullptr: plain text.
   std::shared_ptr<const envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext> tls;
   bool encrypted = false;  // any transport socket but raw_buffer

@@ -6,16 +6,19 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/config/lint/model.h"
 #include "core/config/lint/regex_shape.h"
 #include "core/config/percent.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
 #include "envoy/type/v3/percent.pb.h"
 
 namespace weir::config::lint {
 namespace {
 
 using envoy::config::route::v3::RouteMatch;
+using envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig;
 using Kind = PathPattern::Kind;
 
 constexpr size_t kLookedAt = 64;  // routes of one path
@@ -53,6 +56,16 @@ PathPattern path_of(const RouteMatch& match) {
       out.begins_with = shape.literal_prefix;
       break;
     }
+    case RouteMatch::kPathMatchPolicy: {
+      const auto policy = unpack<UriTemplateMatchConfig>(match.path_match_policy().typed_config());
+      if (policy == nullptr) break;
+      // Nor does a template.
+      out.case_sensitive = true;
+      out.kind = Kind::kTemplate;
+      out.text = policy->path_template();
+      out.begins_with = out.text.substr(0, out.text.find_first_of("*{"));
+      break;
+    }
     case RouteMatch::kConnectMatcher:
       out.kind = Kind::kConnect;
       break;
@@ -65,7 +78,8 @@ PathPattern path_of(const RouteMatch& match) {
 bool covers(const PathPattern& earlier, const PathPattern& later) {
   if (earlier.kind == Kind::kConnect || later.kind == Kind::kConnect) return earlier.kind == later.kind;
   if (earlier.kind == Kind::kOther || later.kind == Kind::kOther) return false;
-  if (earlier.kind == Kind::kRegex) return later.kind == Kind::kRegex && earlier.text == later.text;
+  if (earlier.kind == Kind::kRegex || earlier.kind == Kind::kTemplate)
+    return later.kind == earlier.kind && earlier.text == later.text;
   // What is matched without regard to case can only be covered by what is as well.
   if (earlier.case_sensitive && !later.case_sensitive && has_letters(earlier.text)) return false;
   const bool fold = !earlier.case_sensitive;
@@ -133,8 +147,9 @@ void EarlierRoutes::near(const PathPattern& path, Visit visit) const {
   const auto look = [&](const std::string& text) {
     if (auto at = by_text_.find(text); at != by_text_.end()) look_at(at->second);
   };
-  // Whoever covers it has a text that its paths begin with, or the same expression; or one that matches its only path.
-  if (path.kind == Kind::kRegex) look(lower(path.text));
+  // Whoever covers it has a text that its paths begin with, or the same expression or template; or one that matches its
+  // only path.
+  if (path.kind == Kind::kRegex || path.kind == Kind::kTemplate) look(lower(path.text));
   const std::string begin = lower(path.begins_with);
   for (size_t length = 0; length <= begin.size(); ++length) look(begin.substr(0, length));
   if (path.kind == Kind::kExact) look_at(regexes_);

@@ -23,7 +23,7 @@ namespace weir::config::lint {
 
 // The path part of a match, with a regular expression that says no more than a prefix turned into one.
 struct PathPattern {
-  enum class Kind { kPrefix, kExact, kSegmentPrefix, kRegex, kConnect, kOther };
+  enum class Kind { kPrefix, kExact, kSegmentPrefix, kRegex, kTemplate, kConnect, kOther };
   Kind kind = Kind::kOther;
   std::string text;
   std::string begins_with;  // every path that matches does

@@ -14,6 +14,7 @@
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/matching/common_inputs/network/v3/network_inputs.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
 namespace weir::config::lint {
@@ -241,33 +242,48 @@ void edge_path_normalization(const Model& model, Findings& findings) {
   });
 }
 
+// Rules stand in filters of requests and of upgrades, in routes and in virtual hosts.
 void rbac_spoofed_address(const Model& model, Findings& findings) {
   class Addresses final : public Visitor {
    public:
     bool message(const Message& message, const std::string&) override {
-      if (const auto* principal =
-              google::protobuf::DynamicCastToGenerated<envoy::config::rbac::v3::Principal>(&message))
-        found = found || principal->has_remote_ip();
-      return !found;
+      using envoy::extensions::matching::common_inputs::network::v3::SourceIPInput;
+      const auto* principal = google::protobuf::DynamicCastToGenerated<envoy::config::rbac::v3::Principal>(&message);
+      if (principal != nullptr && principal->has_remote_ip()) what = "remote_ip";
+      if (google::protobuf::DynamicCastToGenerated<SourceIPInput>(&message) != nullptr) what = "SourceIPInput";
+      return what == nullptr;
     }
-    bool found = false;
+    const char* what = nullptr;
   };
+  class Filters final : public Visitor {
+   public:
+    explicit Filters(Findings& findings) : findings_(findings) {}
+    bool message(const Message& message, const std::string& path) override {
+      // What it configures is ignored.
+      const auto* outer = google::protobuf::DynamicCastToGenerated<route_v3::FilterConfig>(&message);
+      if (outer != nullptr && outer->disabled()) return false;
+      if (google::protobuf::DynamicCastToGenerated<envoy::extensions::filters::http::rbac::v3::RBAC>(&message) ==
+          nullptr)
+        return true;
+      Addresses addresses;
+      visit(message, "", addresses);
+      if (addresses.what == nullptr) return false;
+      findings_.add(path, std::string(addresses.what) + " comes from x-forwarded-for, which any client may write",
+                    "set use_remote_address: true, or xff_num_trusted_hops if trusted proxies are in front");
+      return false;
+    }
+
+   private:
+    Findings& findings_;
+  };
+  Filters filters(findings);
   for (const HttpManager& manager : model.managers()) {
     const Hcm& hcm = *manager.hcm;
     // With trusted hops or a detection of its own somebody has thought of where the address comes from.
     if (!manager.public_ || hcm.use_remote_address().value() || hcm.xff_num_trusted_hops() > 0 ||
         hcm.original_ip_detection_extensions_size() > 0)
       continue;
-    for (int i = 0; i < hcm.http_filters_size(); ++i) {
-      const auto& filter = hcm.http_filters(i);
-      if (!type_name(filter.typed_config()).starts_with(kRbac)) continue;
-      Addresses addresses;
-      visit(filter.typed_config(), "", addresses);
-      if (!addresses.found) continue;
-      findings.add(manager.path + ".http_filters[" + std::to_string(i) + "]",
-                   "remote_ip comes from x-forwarded-for, which any client may write",
-                   "set use_remote_address: true, or xff_num_trusted_hops if trusted proxies are in front");
-    }
+    visit(hcm, manager.path, filters);
   }
 }
 

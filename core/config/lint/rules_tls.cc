@@ -12,9 +12,8 @@
 #include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
 #include "core/config/lint/certificate_dates.h"
+#include "core/config/lint/peer_check.h"
 #include "core/config/lint/rules.h"
-#include "core/config/position_index.h"
-#include "core/config/proto_loader.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -26,7 +25,6 @@
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
-#include "envoy/service/discovery/v3/discovery.pb.h"
 
 namespace weir::config::lint {
 namespace {
@@ -120,17 +118,35 @@ void add_joined(const envoy::config::listener::v3::Listener& listener,
 // Names by HTTP's ":authority", one for each connection.
 bool names_hosts_by_requests(const envoy::config::cluster::v3::Cluster& cluster) {
   using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-  if (cluster.upstream_http_protocol_options().auto_sni()) return true;
-  return std::any_of(cluster.typed_extension_protocol_options().begin(),
-                     cluster.typed_extension_protocol_options().end(), [](const auto& named) {
-                       const auto options = unpack<HttpProtocolOptions>(named.second);
-                       return options != nullptr && options->upstream_http_protocol_options().auto_sni();
-                     });
+  for (const auto& [key, any] : cluster.typed_extension_protocol_options()) {
+    // Beside them the field of the cluster says nothing.
+    if (const auto options = unpack<HttpProtocolOptions>(any))
+      return options->upstream_http_protocol_options().auto_sni();
+  }
+  return cluster.upstream_http_protocol_options().auto_sni();
 }
 
 // A filter, wherever it stands.
 bool names_hosts_by_state(const Model& model) {
   return model.bootstrap().SerializePartialAsString().find("envoy.network.upstream_server_name") != std::string::npos;
+}
+
+// Requests with certificates that nobody vouches for go elsewhere, or may: then they are let in on purpose.
+bool routes_by_verification(const Model& model) {
+  class Matches final : public Visitor {
+   public:
+    bool message(const Message& message, const std::string&) override {
+      using Options = envoy::config::route::v3::RouteMatch::TlsContextMatchOptions;
+      const auto* options = google::protobuf::DynamicCastToGenerated<Options>(&message);
+      found = found || (options != nullptr && options->has_validated());
+      return !found;
+    }
+    bool found = false;
+  };
+  if (model.dynamic_routes()) return true;
+  Matches matches;
+  visit_listeners(model, matches);
+  return matches.found;
 }
 
 std::string day_text(std::chrono::sys_seconds time) {
@@ -180,25 +196,29 @@ void plaintext_upstream(const Model& model, Findings& findings) {
 void client_certificate_unverified(const Model& model, Findings& findings) {
   class Contexts final : public Visitor {
    public:
-    explicit Contexts(Findings& findings) : findings_(findings) {}
+    Contexts(const Model& model, Findings& findings) : model_(model), findings_(findings), checks_(model) {}
     bool message(const Message& message, const std::string& path) override {
       const auto* tls = google::protobuf::DynamicCastToGenerated<tls_v3::DownstreamTlsContext>(&message);
-      if (tls == nullptr) return true;
-      const auto& common = tls->common_tls_context();
-      if (!tls->require_client_certificate().value() || common.has_custom_handshaker() ||
-          common.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET)
-        return true;
-      findings_.add(path + ".require_client_certificate",
-                    "without a validation_context every certificate is accepted, also one that a client has signed "
-                    "itself",
-                    "set common_tls_context.validation_context.trusted_ca");
+      if (tls == nullptr || !tls->require_client_certificate().value()) return true;
+      const auto missing = checks_.missing(tls->common_tls_context());
+      if (!missing.has_value() || (missing->untrusted && on_purpose())) return true;
+      findings_.add(path + ".require_client_certificate", missing->why + ", also one that a client has signed itself",
+                    missing->now_what);
       return true;
     }
 
    private:
+    bool on_purpose() {
+      if (!on_purpose_) on_purpose_ = routes_by_verification(model_);
+      return *on_purpose_;
+    }
+
+    const Model& model_;
     Findings& findings_;
+    PeerChecks checks_;
+    std::optional<bool> on_purpose_;
   };
-  Contexts contexts(findings);
+  Contexts contexts(model, findings);
   visit_listeners(model, contexts);
 }
 
@@ -208,6 +228,7 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
     if (!by_state) by_state = names_hosts_by_state(model);
     return *by_state;
   };
+  PeerChecks checks(model);
   const auto look_at = [&](const ClusterEntry& entry, const envoy::config::core::v3::TransportSocket& outer,
                            std::string path) {
     const auto* socket = &outer;
@@ -225,28 +246,10 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
       findings.add(path + ".typed_config.auto_sni_san_validation",
                    "no server name is sent, and so none is looked for in certificates",
                    "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");
-    const auto& common = tls->common_tls_context();
-    // A handshaker of one's own may check whatever it likes.
-    if (common.has_custom_handshaker() ||
-        (common.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET &&
-         !common.has_validation_context()))
-      return;
-    const auto& context = common.validation_context();
-    if (context.trust_chain_verification() == tls_v3::CertificateValidationContext::ACCEPT_UNTRUSTED) {
-      findings.add(path,
-                   "trust_chain_verification: ACCEPT_UNTRUSTED accepts every certificate: whoever is in between can "
-                   "read and change everything",
-                   "leave it out");
-      return;
-    }
-    const bool checked = context.has_trusted_ca() || context.has_system_root_certs() ||
-                         context.has_ca_certificate_provider_instance() || context.has_custom_validator_config() ||
-                         context.verify_certificate_spki_size() > 0 || context.verify_certificate_hash_size() > 0;
-    if (checked) return;
-    findings.add(path,
-                 "without a validation_context every certificate is accepted: whoever is in between can read and "
-                 "change everything",
-                 "set common_tls_context.validation_context.trusted_ca and match_typed_subject_alt_names");
+    const auto missing = checks.missing(tls->common_tls_context());
+    if (!missing.has_value()) return;
+    findings.add(path, missing->why + ": whoever is in between can read and change everything",
+                 missing->now_what + (missing->untrusted ? "" : " and match_typed_subject_alt_names"));
   };
   for (const ClusterEntry& entry : model.clusters()) {
     look_at(entry, entry.cluster->transport_socket(), entry.path + ".transport_socket");
@@ -275,20 +278,10 @@ void certificate_dates(const Model& model, Findings& findings) {
     }
 
    private:
-    // Who loads the file tells what is wrong with it.
     void secret_of_file(const tls_v3::SdsSecretConfig& named, const std::string& path) {
-      const auto& source = named.sds_config();
-      const std::string& file = source.has_path_config_source() ? source.path_config_source().path() : source.path();
-      std::string ignored;
-      const auto content = file.empty() ? std::nullopt : read_bounded_file(file, {size_t{8} << 20}, ignored);
-      if (!content.has_value()) return;
-      envoy::service::discovery::v3::DiscoveryResponse response;
-      PositionIndex positions;
-      Diagnostics told_elsewhere;
-      load_message(*content, file, response, positions, told_elsewhere);
-      for (const auto& resource : response.resources()) {
-        tls_v3::Secret secret;
-        if (!resource.UnpackTo(&secret) || secret.name() != named.name()) continue;
+      const std::string file = sds_file(named.sds_config());
+      for (const tls_v3::Secret& secret : secrets_in(file)) {
+        if (secret.name() != named.name()) continue;
         within_ = " of secret " + shown(secret.name()) + " in " + file;
         if (secret.tls_certificate().has_certificate_chain()) chain(secret.tls_certificate().certificate_chain(), path);
         if (secret.validation_context().has_trusted_ca()) authorities(secret.validation_context().trusted_ca(), path);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,18 +26,25 @@ class InUse {
  public:
   std::shared_ptr<const T> find(const std::string& name) const {
     const auto at = all_.find(name);
-    return at != all_.end() ? at->second.lock() : nullptr;
+    return at != all_.end() ? at->second.one.lock() : nullptr;
   }
-  void put(const std::string& name, const std::shared_ptr<const T>& one) {
+  // What was said of one that find() has.
+  uint64_t sources(const std::string& name) const { return all_.at(name).sources; }
+  // `sources`: a digest of what it was read from.
+  void put(const std::string& name, const std::shared_ptr<const T>& one, uint64_t sources = 0) {
     if (all_.size() >= look_at_) {
-      std::erase_if(all_, [](const auto& other) { return other.second.expired(); });
+      std::erase_if(all_, [](const auto& other) { return other.second.one.expired(); });
       look_at_ = std::max<size_t>(64, 2 * all_.size());
     }
-    all_[name] = one;
+    all_[name] = {one, sources};
   }
 
  private:
-  std::map<std::string, std::weak_ptr<const T>> all_;
+  struct Entry {
+    std::weak_ptr<const T> one;
+    uint64_t sources = 0;
+  };
+  std::map<std::string, Entry> all_;
   size_t look_at_ = 64;  // when there are so many, for those that nobody uses
 };
 
@@ -45,18 +53,10 @@ Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spe
 // What was read last of a message that names files, for when these cannot be used any more; as long as somebody uses
 // it. A message that brings its content along says the same each time, and is not for here.
 template <class T>
-class LastGood {
- public:
-  void remember(const std::string& key, const std::shared_ptr<const T>& read) { all_.put(key, read); }
-  std::shared_ptr<const T> find(const std::string& key) { return all_.find(key); }
-  static LastGood& of_all() {
-    static LastGood all;
-    return all;
-  }
-
- private:
-  InUse<T> all_;
-};
+InUse<T>& last_good() {
+  static InUse<T> all;
+  return all;
+}
 // A digest of it; empty: it is larger than names are.
 std::string key_of(const google::protobuf::Message& names);
 

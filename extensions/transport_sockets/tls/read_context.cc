@@ -73,19 +73,21 @@ void warn(const std::vector<std::string>& warnings, FactoryScope& scope) {
 
 // --- Certificates --------------------------------------------------------------------------------------------------
 
-// `read`, or what was read of `named_by` before, where that may be: nullptr after errors that are none then.
+// `read`, or what was read of `named_by` before, where that may be: nullptr after errors that are none then. `mark`:
+// before it was read.
 template <class T>
 std::shared_ptr<const T> or_last_good(std::shared_ptr<const T> read, const google::protobuf::Message& named_by,
-                                      size_t errors_before, FactoryScope& scope) {
+                                      const filter::ConfigReport::Mark& mark, FactoryScope& scope) {
   const std::string key = key_of(named_by);
   if (key.empty()) return read;
+  auto& report = scope.report();
   if (read != nullptr) {
-    LastGood<T>::of_all().remember(key, read);
+    last_good<T>().put(key, read, report.sources_digest() - mark.sources);
     return read;
   }
-  if (!scope.report().may_keep() || scope.report().errors() == errors_before) return nullptr;
-  auto before = LastGood<T>::of_all().find(key);
-  if (before != nullptr) scope.report().made_up(errors_before);
+  if (!report.may_keep() || report.errors() == mark.errors) return nullptr;
+  auto before = last_good<T>().find(key);
+  if (before != nullptr) report.made_up(mark, last_good<T>().sources(key));
   return before;
 }
 
@@ -145,8 +147,8 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
   std::vector<std::shared_ptr<const tls::Identity>> all;
   for (int i = 0; i < proto.tls_certificates_size(); ++i) {
     FactoryScope at = scope.below("tls_certificates", i);
-    const size_t errors = at.report().errors();
-    all.push_back(or_last_good(read_certificate(proto.tls_certificates(i), at), proto.tls_certificates(i), errors, at));
+    const auto mark = at.report().mark();
+    all.push_back(or_last_good(read_certificate(proto.tls_certificates(i), at), proto.tls_certificates(i), mark, at));
   }
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
     FactoryScope at = scope.below("tls_certificate_sds_secret_configs", i);
@@ -156,9 +158,9 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
                     &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
     if (certificate == nullptr) continue;
     FactoryScope there = scope.elsewhere(*found.report, found.path + ".tls_certificate");
-    const size_t errors = there.report().errors();
-    all.push_back(or_last_good(read_certificate(*certificate, there), proto.tls_certificate_sds_secret_configs(i),
-                               errors, there));
+    const auto mark = there.report().mark();
+    all.push_back(
+        or_last_good(read_certificate(*certificate, there), proto.tls_certificate_sds_secret_configs(i), mark, there));
   }
   std::erase(all, nullptr);
   return all;
@@ -286,6 +288,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
   bool system_roots = false;
   // The layer that has a field last says it; lists grow.
   const Validation* authority = &layers.front();
+  const Validation* spiffe = nullptr;
   for (const Validation& layer : layers) {
     const pb::CertificateValidationContext& proto = *layer.context;
     FactoryScope scope = layer.scope;
@@ -307,7 +310,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (proto.has_max_verify_depth()) spec.max_verify_depth = proto.max_verify_depth().value();
     if (!proto.has_custom_validator_config()) continue;
     read_spiffe(proto.custom_validator_config(), told, scope, spec);
-    authority = &layer;
+    authority = spiffe = &layer;
   }
   FactoryScope ca = authority->scope;
   if (system_roots && spec.trusted_ca.empty()) {
@@ -315,6 +318,12 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     DataSource source;
     source.set_filename(kSystemRoots);
     read(source, "system_root_certs", false, ca, spec.trusted_ca, kMaxBundleBytes);
+  }
+  // Perhaps in another layer.
+  if (spiffe != nullptr && (!spec.trusted_ca.empty() || !spec.crl.empty())) {
+    FactoryScope at = spiffe->scope;
+    at.error("custom_validator_config",
+             "cannot be together with trusted_ca or crl; each of its trust domains has its own bundle");
   }
   if (whole.report().errors() != errors) return nullptr;
   auto verifier = load_verifier(std::move(spec));
@@ -374,8 +383,8 @@ std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& p
     default:
       return nullptr;
   }
-  const size_t errors = scope.report().errors();
-  return or_last_good(read_verifier_now(proto, scope), *names, errors, scope);
+  const auto mark = scope.report().mark();
+  return or_last_good(read_verifier_now(proto, scope), *names, mark, scope);
 }
 
 // --- The rest ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
 
 namespace weir::config {
 namespace {
@@ -104,6 +105,64 @@ TEST_F(SecretSourcesTest, OfAFileByName) {
   EXPECT_NE(before, 0u);
   EXPECT_EQ(find(named("b", path)).secret, nullptr);
   EXPECT_EQ(diagnostics_.items().back().message, "there is no secret \"b\" in " + path + "; did you mean \"a\"?");
+}
+
+// As the file of a bootstrap: serialised, as text format, and each resource in the published wrapper or as it is.
+TEST_F(SecretSourcesTest, OfAFileInAnyForm) {
+  envoy::service::discovery::v3::DiscoveryResponse response;
+  Secret secret;
+  secret.set_name("a");
+  secret.mutable_tls_certificate()->mutable_private_key()->set_inline_bytes(std::string("\0\xff\n", 3));
+  response.add_resources()->PackFrom(secret);
+  envoy::service::discovery::v3::Resource wrapper;
+  wrapper.set_name("a, outside");
+  secret.set_name("b");
+  wrapper.mutable_resource()->PackFrom(secret);
+  response.add_resources()->PackFrom(wrapper);
+  const std::string serialised = file("sds.pb", response.SerializeAsString());
+  for (const char* name : {"a", "b"}) {
+    const auto found = find(named(name, serialised));
+    ASSERT_NE(found.secret, nullptr) << diagnostics_.text();
+    EXPECT_EQ(static_cast<const Secret&>(*found.secret).tls_certificate().private_key().inline_bytes().size(), 3u);
+  }
+  const std::string type = "[type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret] ";
+  const std::string text = file("sds.pb_text", "resources { " + type + "{ name: 'a' tls_certificate {} } }\n");
+  EXPECT_NE(find(named("a", text)).secret, nullptr);
+  const std::string in_wrapper =
+      "resources:\n- \"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource\n  version: '1'\n  resource:\n"
+      "    \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret\n"
+      "    name: a\n    tls_certificate: {}\n";
+  const auto found = find(named("a", file("sds.yaml", in_wrapper)));
+  ASSERT_NE(found.secret, nullptr);
+  EXPECT_EQ(diagnostics_.text(), "");
+  found.report->error(found.path + ".tls_certificate", "is empty");
+  EXPECT_EQ(diagnostics_.items().back().line, 7);
+}
+
+TEST_F(SecretSourcesTest, WhatIsSaidOfFilesInOtherForms) {
+  const std::string type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+  const auto said = [&](const std::string& name, const std::string& content) {
+    const size_t before = diagnostics_.items().size();
+    find(named("a", file(name, content)));
+    std::string text;
+    for (size_t i = before; i < diagnostics_.items().size(); ++i)
+      text += diagnostics_.items()[i].path + ": " + diagnostics_.items()[i].message + "\n";
+    return text;
+  };
+  const std::string wrapper = "resources: [{\"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource, ";
+  EXPECT_EQ(said("ttl.yaml", wrapper + "ttl: 5s, resource: {\"@type\": " + type + ", name: a, tls_certificate: {}}}]"),
+            "resources[0].ttl: has no effect: what a file says holds until the file changes\n");
+  EXPECT_EQ(said("other.yaml", wrapper + "resource: {\"@type\": type.googleapis.com/envoy.config.core.v3.Locality}}]"),
+            "resources[0].resource: must be an envoy.extensions.transport_sockets.tls.v3.Secret\n"
+            "here: " +
+                root_.string() + "/other.yaml has errors\n");
+  EXPECT_EQ(said("noname.yaml", "resources: [{\"@type\": " + type + ", tls_certificate: {}}]"),
+            "resources[0].name: must not be empty: it is what others refer to\nhere: " + root_.string() +
+                "/noname.yaml has errors\n");
+  EXPECT_EQ(said("junk.pb", "junk"),
+            ": the file is not a serialised envoy.service.discovery.v3.DiscoveryResponse\nhere: " + root_.string() +
+                "/junk.pb has errors\n");
+  EXPECT_NE(said("empty.yaml", wrapper + "name: a}]"), "");
 }
 
 // field: ConfigSource.path

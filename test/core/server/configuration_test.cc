@@ -246,6 +246,43 @@ TEST_F(ConfigurationTest, CopiesOfRequestsDoNotPassTheFiltersOfTheirCluster) {
       "do not pass yet\n");
 }
 
+// As published: the fields of a cluster that are older than its typed options count only without those.
+TEST_F(ConfigurationTest, TypedProtocolOptionsAloneCount) {
+  const auto cluster = [](const std::string& older, const std::string& typed) {
+    return "static_resources: {clusters: [{name: c, lb_policy: ROUND_ROBIN, load_assignment: {cluster_name: c, "
+           "endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: "
+           "1}}}}]}]}, " +
+           older +
+           ", typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {\"@type\": "
+           "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, " +
+           typed + "}}}]}";
+  };
+  const std::string http1 = "explicit_http_config: {http_protocol_options: {}}";
+  const std::string older =
+      "common_http_protocol_options: {max_requests_per_connection: 7, idle_timeout: 5s}, http2_protocol_options: {}, "
+      "upstream_http_protocol_options: {auto_sni: true}, protocol_selection: USE_DOWNSTREAM_PROTOCOL, "
+      "http_protocol_options: {send_fully_qualified_url: true}";
+  std::string expected;
+  for (const char* field : {"common_http_protocol_options", "upstream_http_protocol_options", "http_protocol_options",
+                            "http2_protocol_options", "protocol_selection"})
+    expected += "warning: static_resources.clusters[0]." + std::string(field) +
+                ": has no effect beside the HttpProtocolOptions of typed_extension_protocol_options; write it there\n";
+  EXPECT_EQ(load(cluster(older, http1)), expected);
+  const upstream::ClusterSpec& spec = configuration_.clusters.at(0).spec;
+  EXPECT_EQ(spec.protocol, upstream::HttpProtocol::kHttp1);
+  EXPECT_EQ(spec.max_requests_per_connection, upstream::ClusterSpec().max_requests_per_connection);
+  EXPECT_EQ(spec.idle_timeout, upstream::ClusterSpec().idle_timeout);
+  EXPECT_FALSE(spec.auto_names.server_name);
+  EXPECT_FALSE(spec.h1.options.absolute_form);
+  // This one does, where the typed options do not say it.
+  EXPECT_EQ(load(cluster("max_requests_per_connection: 3", http1)), "");
+  EXPECT_EQ(configuration_.clusters.at(0).spec.max_requests_per_connection, 3u);
+  EXPECT_EQ(load(cluster("max_requests_per_connection: 3",
+                         http1 + ", common_http_protocol_options: {max_requests_per_connection: 4}")),
+            "");
+  EXPECT_EQ(configuration_.clusters.at(0).spec.max_requests_per_connection, 4u);
+}
+
 TEST_F(ConfigurationTest, TheCommandLineOverridesTheNode) {
   const std::string node = "node: {id: i, cluster: c, locality: {region: r, zone: z}}";
   load(node);

@@ -64,6 +64,14 @@ TEST(LintEdge, WhatAnEdgeIs) {
   EXPECT_EQ(count("use_remote_address: false"), 0u);
   EXPECT_EQ(count("", "0.0.0.0", "traffic_direction: INBOUND"), 0u);
   EXPECT_EQ(count("", "0.0.0.0", "traffic_direction: OUTBOUND"), 0u);
+  // Its further addresses are looked at like the first.
+  const auto more = [](const std::string& address, int port) {
+    return "additional_addresses: [{address: {socket_address: {address: " + address +
+           ", port_value: " + std::to_string(port) + "}}}]";
+  };
+  EXPECT_EQ(count("", "127.0.0.1", more("0.0.0.0", 443)), 1u);
+  EXPECT_EQ(count("", "127.0.0.1", more("0.0.0.0", 8080)), 0u);
+  EXPECT_EQ(count("", "127.0.0.1", more("127.0.0.2", 443)), 0u);
 }
 
 TEST(LintEdge, AdminExposed) {
@@ -174,13 +182,64 @@ TEST(LintEdge, RbacSpoofedAddress) {
     return lint_text(bootstrap(listener(kToOne, hcm, address), one())).of("rbac-spoofed-address");
   };
   EXPECT_EQ(public_listener(by_address),
-            Said{kHcm + ".http_filters[0]: remote_ip comes from x-forwarded-for, which any client may write; set "
-                        "use_remote_address: true, or xff_num_trusted_hops if trusted proxies are in front "
-                        "[rbac-spoofed-address]"});
+            Said{kHcm +
+                 ".http_filters[0].typed_config: remote_ip comes from x-forwarded-for, which any client may write; set "
+                 "use_remote_address: true, or xff_num_trusted_hops if trusted proxies are in front "
+                 "[rbac-spoofed-address]"});
   EXPECT_EQ(public_listener(by_address, "127.0.0.1"), Said{});
   EXPECT_EQ(public_listener(kEdge + ", " + by_address), Said{});
   EXPECT_EQ(public_listener("xff_num_trusted_hops: 1, " + by_address), Said{});
   EXPECT_EQ(public_listener(rbac("any: true", "direct_remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}")), Said{});
+  // Of further addresses one is enough.
+  const auto with_more = [&](const std::string& more) {
+    return lint_text(bootstrap(listener(kToOne, by_address, "127.0.0.1",
+                                        "additional_addresses: [{address: {socket_address: {address: " + more +
+                                            ", port_value: 81}}}]"),
+                               one()))
+        .count("rbac-spoofed-address");
+  };
+  EXPECT_EQ(with_more("0.0.0.0"), 1u);
+  EXPECT_EQ(with_more("127.0.0.2"), 0u);
+}
+
+// Wherever they stand, and in both of their forms.
+TEST(LintEdge, RbacSpoofedAddressOfRoutes) {
+  const std::string rbac_type = "envoy.extensions.filters.http.rbac.v3.";
+  const std::string by_address =
+      "rules: {policies: {p: {permissions: [{any: true}], principals: [{remote_ip: {address_prefix: 10.0.0.0, "
+      "prefix_len: 8}}]}}}";
+  const std::string of_route = std::string(kType) + rbac_type + "RBACPerRoute, rbac: {" + by_address + "}";
+  const auto matcher = [&](const std::string& input) {
+    return "http_filters: [" +
+           filter(rbac_type + "RBAC", "matcher: {matcher_tree: {input: " +
+                                          filter("envoy.extensions.matching.common_inputs.network.v3." + input) +
+                                          ", exact_match_map: {map: {a: {action: " +
+                                          filter("envoy.config.rbac.v3.Action", "name: a") + "}}}}}") +
+           ", " + kRouter + "]";
+  };
+  const auto places = [](const std::string& hcm, const std::string& of_route = "") {
+    Said said =
+        lint_text(bootstrap(listener("{match: {prefix: /}, route: {cluster: one}" + of_route + "}", hcm), one()))
+            .of("rbac-spoofed-address");
+    for (std::string& one : said) one = one.substr(0, one.find(": "));
+    return said;
+  };
+  const std::string route = kHcm + ".route_config.virtual_hosts[0].routes[0]";
+  const auto per_route = [](const std::string& config) { return ", typed_per_filter_config: {f: {" + config + "}}"; };
+  const auto filter_config = [](const std::string& fields) {
+    return std::string(kType) + "envoy.config.route.v3.FilterConfig, " + fields;
+  };
+  const std::string by_rbac = "http_filters: [" + filter(rbac_type + "RBAC") + ", " + kRouter + "]";
+  EXPECT_EQ(places(by_rbac), Said{});
+  EXPECT_EQ(places(by_rbac, per_route(of_route)), Said{route + ".typed_per_filter_config.f.rbac"});
+  EXPECT_EQ(places(by_rbac, per_route(filter_config("config: {" + of_route + "}"))),
+            Said{route + ".typed_per_filter_config.f.config.rbac"});
+  EXPECT_EQ(places(by_rbac, per_route(filter_config("disabled: true, config: {" + of_route + "}"))), Said{});
+  EXPECT_EQ(places("upgrade_configs: [{upgrade_type: websocket, filters: [" + filter(rbac_type + "RBAC", by_address) +
+                   ", " + kRouter + "]}]"),
+            Said{kHcm + ".upgrade_configs[0].filters[0].typed_config"});
+  EXPECT_EQ(places(matcher("SourceIPInput")), Said{kHcm + ".http_filters[0].typed_config"});
+  EXPECT_EQ(places(matcher("DirectSourceIPInput")), Said{});
 }
 
 TEST(LintEdge, CorsAnyOrigin) {

@@ -56,6 +56,22 @@ TEST(RouteCover, Paths) {
   EXPECT_FALSE(covers("connect_matcher {}", "prefix: '/'"));
 }
 
+TEST(RouteCover, PathTemplates) {
+  const auto of = [](const std::string& text) {
+    return "path_match_policy { typed_config { [type.googleapis.com/envoy.extensions.path.match.uri_template.v3."
+           "UriTemplateMatchConfig] { path_template: '" +
+           text + "' } } }";
+  };
+  EXPECT_TRUE(covers(of("/{a}/b"), of("/{a}/b")));
+  EXPECT_TRUE(covers(of("/A/*"), of("/A/*") + " case_sensitive { value: false }"));
+  EXPECT_TRUE(covers("prefix: '/api/'", of("/api/*")));
+  EXPECT_FALSE(covers(of("/a/*"), of("/A/*")));
+  EXPECT_FALSE(covers(of("/*"), of("/{a}")));  // it does, but that is not looked into
+  EXPECT_FALSE(covers(of("/**"), "prefix: '/a'"));
+  EXPECT_FALSE(covers("prefix: '/api/x'", of("/api/*")));
+  EXPECT_FALSE(covers("safe_regex { regex: '/a' }", of("/a")));
+}
+
 TEST(RouteCover, Case) {
   EXPECT_TRUE(covers("prefix: '/API' case_sensitive { value: false }", "prefix: '/api/x'"));
   EXPECT_FALSE(covers("prefix: '/API'", "prefix: '/api'"));

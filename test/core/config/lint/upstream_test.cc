@@ -169,9 +169,9 @@ TEST(LintUpstream, UpstreamTlsUnverified) {
   EXPECT_EQ(tls("alpn_protocols: [h2]").size(), 1u);
   EXPECT_EQ(
       tls("validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]}"),
-      Said{kCluster + ".transport_socket: without a validation_context every certificate is accepted: whoever is in "
-                      "between can read and change everything; set common_tls_context.validation_context.trusted_ca "
-                      "and match_typed_subject_alt_names [upstream-tls-unverified]"});
+      Said{kCluster + ".transport_socket: without a trusted_ca every certificate is accepted: whoever is in between "
+                      "can read and change everything; set common_tls_context.validation_context.trusted_ca and "
+                      "match_typed_subject_alt_names [upstream-tls-unverified]"});
   EXPECT_EQ(tls("validation_context: {trusted_ca: {filename: /x}}"), Said{});
   EXPECT_EQ(tls("validation_context: {trusted_ca: {filename: /x}, trust_chain_verification: ACCEPT_UNTRUSTED}"),
             Said{kCluster + ".transport_socket: trust_chain_verification: ACCEPT_UNTRUSTED accepts every certificate: "
@@ -198,6 +198,68 @@ TEST(LintUpstream, UpstreamTlsUnverified) {
                   kCluster + ".transport_socket_matches[2].transport_socket.typed_config.transport_socket"}));
   EXPECT_EQ(places("transport_socket: {name: envoy.transport_sockets.tls}"), Said{kCluster + ".transport_socket"});
   EXPECT_EQ(with_cluster("").count("upstream-tls-unverified"), 0u);
+}
+
+// A secret named ca of the file, and contexts that name it; what is said of a server's certificate and of a client's.
+TEST(LintUpstream, TlsUnverifiedBySecrets) {
+  struct Counts {
+    size_t upstream, client;
+    bool operator==(const Counts&) const = default;
+  };
+  const auto counts = [](const std::string& common, const std::string& secret, const std::string& match = "") {
+    std::string downstream = tls_socket("DownstreamTlsContext", common);
+    downstream.insert(downstream.rfind("common_tls_context"), "require_client_certificate: true, ");
+    const Linted linted = lint_text(
+        "static_resources: {secrets: [{name: ca, validation_context: {" + secret +
+        "}}, {name: ca, generic_secret: " + "{secret: {inline_string: x}}}], listeners: [" +
+        listener("{match: {prefix: /" + match + "}, route: {cluster: one}}", "", "127.0.0.1", "", downstream) +
+        "], clusters: [" + cluster("one", {"127.0.0.1"}, tls_socket("UpstreamTlsContext", common)) + "]}\n");
+    return Counts{linted.count("upstream-tls-unverified"), linted.count("client-certificate-unverified")};
+  };
+  const std::string named = "validation_context_sds_secret_config: {name: ca}";
+  const auto combined = [&](const std::string& fields) {
+    return "combined_validation_context: {default_validation_context: {" + fields + "}, " + named + "}";
+  };
+  constexpr Counts kBoth{1, 1}, kNone{0, 0};
+  const std::string authority = "trusted_ca: {filename: /x}";
+  const std::string hash =
+      "verify_certificate_hash: [df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a]";
+  const std::string anybody = authority + ", trust_chain_verification: ACCEPT_UNTRUSTED";
+  EXPECT_EQ(counts("validation_context: {}", ""), kBoth);
+  EXPECT_EQ(counts("validation_context: {max_verify_depth: 3}", ""), kBoth);
+  EXPECT_EQ(counts("validation_context: {" + hash + "}", ""), kNone);
+  EXPECT_EQ(counts("validation_context: {" + anybody + "}", ""), kBoth);
+  EXPECT_EQ(counts(named, ""), kBoth);
+  EXPECT_EQ(counts(named, "max_verify_depth: 3"), kBoth);
+  EXPECT_EQ(counts(named, anybody), kBoth);
+  EXPECT_EQ(counts(named, authority), kNone);
+  EXPECT_EQ(counts(named, hash), kNone);
+  EXPECT_EQ(counts(combined(""), ""), kBoth);
+  EXPECT_EQ(counts(combined(""), authority), kNone);
+  EXPECT_EQ(counts(combined(hash), ""), kNone);
+  EXPECT_EQ(counts(combined(""), anybody), kBoth);
+  EXPECT_EQ(counts(combined("trust_chain_verification: ACCEPT_UNTRUSTED"), authority), kBoth);
+  // Others see to it, or it is not known.
+  EXPECT_EQ(counts("validation_context: {" + anybody + "}", "", ", tls_context: {validated: true}"), (Counts{1, 0}));
+  EXPECT_EQ(counts("validation_context_sds_secret_config: {name: other}", ""), kNone);
+  EXPECT_EQ(counts("validation_context_sds_secret_config: {name: ca, sds_config: {ads: {}}}", ""), kNone);
+  EXPECT_EQ(counts("custom_handshaker: {name: x}, validation_context: {}", ""), kNone);
+  // A file of SDS.
+  char sds[] = "/tmp/weir-lint-sds-XXXXXX";
+  ASSERT_GE(mkstemp(sds), 0);
+  const std::string in_file =
+      "validation_context_sds_secret_config: {name: f, sds_config: {path_config_source: {path: " + std::string(sds) +
+      "}}}";
+  const auto file_has = [&](const std::string& context) {
+    std::ofstream(sds) << "resources: [{" << kType
+                       << "envoy.extensions.transport_sockets.tls.v3.Secret, name: f, validation_context: {" << context
+                       << "}}]";
+    return counts(in_file, "");
+  };
+  EXPECT_EQ(file_has(""), kBoth);
+  EXPECT_EQ(file_has(authority), kNone);
+  std::remove(sds);
+  EXPECT_EQ(counts(in_file, ""), kNone);
 }
 
 TEST(LintUpstream, NamesThatNobodySends) {
