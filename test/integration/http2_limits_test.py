@@ -108,6 +108,17 @@ class Http2LimitsTest(WeirTestCase):
             out = out[size:]
         return code
 
+    def until_ended(self, sock: socket.socket, streams: int) -> None:
+        """Reads until so many streams have ended."""
+        ended, data = 0, b""
+        while ended < streams:
+            more = sock.recv(1 << 20)
+            self.assertTrue(more)
+            data += more
+            while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
+                data = data[9 + int.from_bytes(data[:3], "big"):]
+
     def check(self, name: str, counter: str, *pieces: bytes, code: int = ENHANCE_YOUR_CALM) -> None:
         before = self.weir.stat(counter)
         out = self.raw(name, *pieces)
@@ -261,14 +272,7 @@ class Http2LimitsTest(WeirTestCase):
                     self.assertLess(self.weir.process.resident_kib() - memory, 32 * 1024)
                 wait_line(self.log, "/trailers 200 LR response_trailers_not_read")
                 sock.sendall(frame(SETTINGS, 0, 0, b"\0\x04\0\1\0\0") + frame(WINDOW_UPDATE, 0, 0, b"\x7f\0\0\0"))
-                ended, data = 0, b""
-                while ended < kept:
-                    more = sock.recv(1 << 20)
-                    self.assertTrue(more)
-                    data += more
-                    while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
-                        ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
-                        data = data[9 + int.from_bytes(data[:3], "big"):]
+                self.until_ended(sock, kept)
             self.weir.wait_stat_is("http2.streams_active", 0)
 
     def test_bodies_that_are_kept_for_a_retry(self) -> None:
@@ -479,14 +483,7 @@ class Http2LimitsTest(WeirTestCase):
             if not sanitized():
                 self.assertLess(self.weir.process.resident_kib() - before, 16 * 1024)
             self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
-            ended, data = 0, b""
-            while ended < streams:
-                more = sock.recv(1 << 20)
-                self.assertTrue(more)
-                data += more
-                while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
-                    ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
-                    data = data[9 + int.from_bytes(data[:3], "big"):]
+            self.until_ended(sock, streams)
 
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()

@@ -3,8 +3,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 #include <utility>
+#include <vector>
 
 #include "test/core/http/h2/wire.h"
 
