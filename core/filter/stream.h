@@ -55,6 +55,10 @@ class StreamHost {
   // While on: a client that will send no more has left, and the stream ends. Else it may have closed its half of the
   // connection, and wait for the answer.
   virtual void end_with_client(bool /*on*/) {}
+  // What filters hold of bodies under way beside their bytes (the state of a coder). May: so much more is in what the
+  // streams of one connection may hold together. Hold: so much more is held, or less, until the stream ends.
+  virtual bool may_hold_state(uint64_t /*bytes*/) const { return true; }
+  virtual void hold_state(int64_t /*change*/) {}
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 

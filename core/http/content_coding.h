@@ -45,6 +45,8 @@ class ContentCoding {
   // As in names of statistics: "gzip".
   virtual std::string_view stat_name() const = 0;
   virtual std::unique_ptr<ContentCoder> make_coder() const = 0;
+  // About what a coder of this holds while so much of a body has gone in, in bytes. 0: it is not counted.
+  virtual uint64_t state_bytes(uint64_t /*body*/) const { return 0; }
 };
 
 // Coders at rest, by lane: a coder is some hundred KiB that would otherwise be allocated and cleared for every message.

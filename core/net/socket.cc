@@ -1,7 +1,9 @@
 #include "core/net/socket.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -269,20 +271,27 @@ Status bind_towards(int fd, const Address& remote, SocketOption::Kind kind, cons
 }
 
 SocketFile SocketFile::of(const Address& address) {
-  SocketFile file;
   const std::string path(address.family() == Family::kUnix ? address.unix_path() : std::string_view());
-  struct stat found;
-  if (path.empty() || path[0] == '\0' || lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return file;
+  return path.empty() || path[0] == '\0' ? SocketFile() : at(path);
+}
+
+SocketFile SocketFile::at(const std::string& path) {
+  SocketFile file;
+  struct statx found {};
+  if (statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_INO | STATX_BTIME, &found) != 0 ||
+      !S_ISSOCK(found.stx_mode))
+    return file;
   file.path_ = path;
-  file.device_ = found.st_dev;
-  file.number_ = found.st_ino;
+  file.device_ = makedev(found.stx_dev_major, found.stx_dev_minor);
+  file.number_ = found.stx_ino;
+  if ((found.stx_mask & STATX_BTIME) != 0)
+    file.born_ = found.stx_btime.tv_sec * 1'000'000'000 + static_cast<int64_t>(found.stx_btime.tv_nsec);
   return file;
 }
 
-void SocketFile::remove() const {
-  struct stat found;
-  if (path_.empty() || lstat(path_.c_str(), &found) != 0) return;
-  if (found.st_dev == device_ && found.st_ino == number_) unlink(path_.c_str());
+void SocketFile::remove() {
+  if (!path_.empty() && at(path_) == *this) unlink(path_.c_str());
+  path_.clear();
 }
 
 Address bound_address(int fd) {

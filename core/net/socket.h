@@ -93,12 +93,16 @@ class SocketFile {
   // As it is now; empty for other addresses, abstract ones among them.
   static SocketFile of(const Address& address);
   bool empty() const { return path_.empty(); }
-  // Unless another socket has taken its place.
-  void remove() const;
+  // Once, and unless another socket has taken its place.
+  void remove();
 
  private:
+  static SocketFile at(const std::string& path);
+  bool operator==(const SocketFile&) const = default;
+
   std::string path_;
   uint64_t device_ = 0, number_ = 0;
+  int64_t born_ = 0;  // ns; the number may be that of a file that is gone. 0: the file system does not know
 };
 // The address a socket is bound to (port 0 resolved).
 Address bound_address(int fd);

@@ -42,6 +42,8 @@ class Http2Stream final : public StreamConnection,
   [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
   bool keeps_trailers(const http::HeaderMap& trailers) override;
   bool keeps_body(size_t bytes) override;
+  bool may_hold_state(uint64_t bytes) const override;
+  void hold_state(int64_t change) override;
   // The others of the connection go on.
   void close_after_response() override {}
   void refuse_tunnel(bool) override {}
@@ -77,6 +79,7 @@ class Http2Stream final : public StreamConnection,
   ServerStream* stream_ = nullptr;
   Slices early_;                // what came of a tunnel before it was open
   uint64_t kept_body_ = 0;      // bytes
+  uint64_t held_state_ = 0;     // bytes
   uint32_t kept_trailers_ = 0;  // bytes
   bool early_end_ = false;
   bool waits_for_tunnel_ = false;
@@ -173,6 +176,7 @@ class Http2Connection final : public filter::NetworkFilter,
   http::h2::Counts accounted_;
   uint64_t kept_trailers_ = 0;  // bytes, of its streams
   uint64_t kept_bodies_ = 0;
+  uint64_t held_state_ = 0;
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
   bool admitted_;

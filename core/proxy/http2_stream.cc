@@ -106,6 +106,20 @@ bool Http2Stream::keeps_body(size_t bytes) {
   return true;
 }
 
+// One stream alone may hold whatever its filters need.
+bool Http2Stream::may_hold_state(uint64_t bytes) const {
+  constexpr uint64_t kStateFactor = 32;
+  if (connection_ == nullptr) return true;
+  const uint64_t others = connection_->held_state_ - held_state_;
+  return others == 0 || connection_->held_state_ + bytes <= kStateFactor * config_.h2.buffer_limit;
+}
+
+void Http2Stream::hold_state(int64_t change) {
+  if (connection_ == nullptr) return;
+  held_state_ += static_cast<uint64_t>(change);
+  connection_->held_state_ += static_cast<uint64_t>(change);
+}
+
 // The connection writes at the end of the turn, and a reset takes the place of what waits for that: it comes behind.
 void Http2Stream::abort_response() {
   if (!takes_more()) return;
@@ -187,6 +201,7 @@ void Http2Stream::release() {
   if (connection_ != nullptr) {
     connection_->kept_trailers_ -= kept_trailers_;
     connection_->kept_bodies_ -= kept_body_;
+    connection_->held_state_ -= held_state_;
   }
   if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
 }

@@ -57,6 +57,7 @@ void DatagramDoor::on_timer() {
 
 void DatagramDoor::leave(const DrainPlan& plan, bool shared, std::atomic<int32_t>& waiting) {
   if (left_ || closed()) return;
+  shared = shared && !sockets_->left_alone.load(std::memory_order_relaxed);
   // Filters still get what comes of that. Who shares the address with nobody keeps nobody from binding it.
   const bool open = socket_->stop_reading(shared) && (shared || sockets_->options.reuse_port);
   left_ = true;

@@ -50,7 +50,10 @@ struct ListenSockets {
   // Sockets listen, or those for datagrams are bound, when a lane takes them: until then others, which have the address
   // too, get all there is.
   bool opens_later = false;
-  net::SocketFile file;  // to be removed with the listener; empty: there is none, or it is somebody else's
+  // [main] To be removed with the listener; empty: there is none, or it is somebody else's.
+  mutable net::SocketFile file;
+  // Another process has taken over, and not these.
+  mutable std::atomic<bool> left_alone = false;
   // visit(fd, worker) for each descriptor, those of the workers first.
   template <class Visit>
   void for_each(Visit&& visit) const {

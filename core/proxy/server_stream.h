@@ -42,6 +42,9 @@ class StreamConnection {
   virtual bool keeps_trailers(const http::HeaderMap&) { return true; }
   // The same of the request's body, as it grows. False: as much as before.
   virtual bool keeps_body(size_t) { return true; }
+  // As StreamHost has them.
+  virtual bool may_hold_state(uint64_t) const { return true; }
+  virtual void hold_state(int64_t) {}
   virtual void close_after_response() = 0;
   // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
   // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
@@ -112,6 +115,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   std::string_view route_cluster() const override;
   void choose_route_again() override;
   void end_with_client(bool on) override { ends_with_client_ = on; }
+  bool may_hold_state(uint64_t bytes) const override { return connection_.may_hold_state(bytes); }
+  void hold_state(int64_t change) override { connection_.hold_state(change); }
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

@@ -103,7 +103,7 @@ Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
     auto bound = admin_->listen(plan.address, plan.listen);
     if (!bound.ok()) return bound.status();
     bound_ = *bound;
-    owns_file_ = true;
+    file_ = net::SocketFile::of(bound_);
   }
   WEIR_LOG(kInfo, "server", "admin: %s", bound_.to_string().c_str());
   return absl::OkStatus();
@@ -111,7 +111,7 @@ Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
 
 void AdminFacts::resume() {
   if (admin_ != nullptr) admin_->resume();
-  owns_file_ = true;
+  file_ = net::SocketFile::of(bound_);
 }
 
 void AdminFacts::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
@@ -126,7 +126,7 @@ void AdminFacts::list_sockets(const std::function<void(const HandedSocket&)>& vi
 
 void AdminFacts::leave_to_successor() {
   if (admin_ != nullptr) admin_->stop_listening();
-  owns_file_ = false;
+  file_ = {};
 }
 
 Status AdminFacts::write_address(const std::string& path) const {
@@ -147,8 +147,7 @@ void AdminFacts::stop(bool shared) {
   admin_.reset();
   profiler_.reset();
   // A socket file that nobody listens on is only in the way.
-  const std::string path(bound_.unix_path());
-  if (owns_file_ && !shared && !path.empty() && path[0] != '\0') unlink(path.c_str());
+  if (!shared) file_.remove();
   bound_ = {};
 }
 

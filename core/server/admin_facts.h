@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 #include "core/net/address.h"
+#include "core/net/socket.h"
 #include "core/server/admin/admin_server.h"
 #include "core/server/admin/admin_source.h"
 #include "core/server/admin_plan.h"
@@ -67,7 +68,7 @@ class AdminFacts final : public admin::AdminSource {
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<CpuProfiler> profiler_;  // null: nobody has asked for a profile yet
   net::Address bound_, configured_;
-  bool owns_file_ = false;  // that of a Unix socket; of one that was handed over not before this process serves
+  net::SocketFile file_;  // of one that was handed over not before this process serves
   const std::shared_ptr<const void> alive_ = std::make_shared<char>();  // as long as its sockets are
 };
 

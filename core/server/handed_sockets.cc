@@ -112,6 +112,12 @@ void HandedSockets::adjust() {
   }
 }
 
+std::vector<HandedSocket> HandedSockets::rest() const {
+  std::vector<HandedSocket> sockets;
+  for (const Entry& entry : sockets_) sockets.push_back(entry.socket);
+  return sockets;
+}
+
 std::vector<std::string> HandedSockets::drop_rest() {
   std::set<std::string> addresses;
   for (const Entry& entry : sockets_) {

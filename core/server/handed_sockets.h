@@ -48,7 +48,9 @@ class HandedSockets {
   void adjust_later(std::string owner, int fd, net::ListenAddress at, std::weak_ptr<const void> use);
   // Now it is. What the kernel refuses is logged, and stays.
   void adjust();
-  // The addresses of what nobody has taken, closed by this.
+  // What nobody has taken.
+  std::vector<HandedSocket> rest() const;
+  // Closes it; its addresses.
   std::vector<std::string> drop_rest();
   size_t size() const { return sockets_.size(); }
 

@@ -163,24 +163,40 @@ void ListenerManager::own_files() {
   }
 }
 
-void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
+void ListenerManager::each_handed(const std::function<void(const Sockets&, HandedSocket)>& visit) const {
   for (const auto& [name, entry] : listeners_) {
     if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
       if (config::is_internal_listener_address(addresses[i].address)) continue;
       const bool foreign_file = addresses[i].address.family() == net::Family::kUnix && entry.sockets[i]->file.empty();
-      HandedSocket one{.kind = kind_of(addresses[i].options, foreign_file),
-                       .owner = name,
-                       .address = addresses[i].address.to_string()};
-      entry.sockets[i]->for_each([&](int fd, uint32_t) {
-        if (!net::is_open(fd, addresses[i].options.datagrams)) return;  // it waits to be published
-        one.fd = fd;
-        visit(one);
-        ++one.number;
-      });
+      visit(entry.sockets[i], {.kind = kind_of(addresses[i].options, foreign_file),
+                               .owner = name,
+                               .address = addresses[i].address.to_string()});
     }
   }
+}
+
+void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
+  each_handed([&](const Sockets& sockets, HandedSocket one) {
+    sockets->for_each([&](int fd, uint32_t) {
+      if (!net::is_open(fd, sockets->options.datagrams)) return;  // it waits to be published
+      one.fd = fd;
+      visit(one);
+      ++one.number;
+    });
+  });
+}
+
+void ListenerManager::note_left_alone(const std::vector<HandedSocket>& left) {
+  each_handed([&](const Sockets& sockets, const HandedSocket& one) {
+    const auto is_one = [&](const HandedSocket& other) {
+      return one.kind == other.kind && one.owner == other.owner && one.address == other.address;
+    };
+    if (std::none_of(left.begin(), left.end(), is_one)) return;
+    sockets->left_alone.store(true, std::memory_order_relaxed);
+    sockets->file.remove();
+  });
 }
 
 void ListenerManager::note_closed(proxy::Which which, Entries* published, bool shared) {

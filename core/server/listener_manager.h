@@ -64,6 +64,8 @@ class ListenerManager {
   void own_files();
   // What a process after this one takes over.
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
+  // It has, but for these: with them goes what goes with a listener that is removed.
+  void note_left_alone(const std::vector<HandedSocket>& left);
   // The lanes close the sockets of all listeners, or of the inbound ones, for good. `published`: what they have, if
   // that is not all that was applied. `shared`: another process has the same sockets, and keeps the files of Unix
   // sockets.
@@ -73,6 +75,8 @@ class ListenerManager {
 
  private:
   using Sockets = std::shared_ptr<const proxy::ListenSockets>;
+  // Those of each address that may be handed over, with what their descriptors have in common.
+  void each_handed(const std::function<void(const Sockets&, HandedSocket)>& visit) const;
   struct Opened {
     Sockets sockets;
     bool taken_over = false;  // from a listener that goes, or it is its own already

@@ -82,8 +82,10 @@ void Predecessors::give_up(const std::string& why) {
   asked_.reset();
 }
 
-void Predecessors::serve(const std::string& plan, absl::AnyInvocable<void(const Status&)> taken) {
+void Predecessors::serve(const std::string& plan, const std::vector<HandedSocket>& left,
+                         absl::AnyInvocable<void(const Status&)> taken) {
   taken_ = std::move(taken);
+  for (const HandedSocket& one : left) asked_->send("left", one.to_text());
   asked_->send("serving", plan);
   answering_ = std::make_unique<WatchedLink>(lane_, std::move(*std::exchange(asked_, nullptr)),
                                              [this](LinkMessage* message) { on_answer(message); });

@@ -42,7 +42,8 @@ class Predecessors final : private event::Timer {
   Result<std::unique_ptr<Given>> ask(const Options& options, std::optional<uid_t> user);
   // Tells it that this process serves, and how it is to end. `taken`: it has stopped accepting; with an error: it goes
   // on serving, and this process is to end.
-  void serve(const std::string& plan, absl::AnyInvocable<void(const Status&)> taken);
+  void serve(const std::string& plan, const std::vector<HandedSocket>& left,
+             absl::AnyInvocable<void(const Status&)> taken);
   bool asked() const { return asked_ != nullptr; }
   // Tells the running process why this one fails instead. Nothing if it was not asked.
   void give_up(const std::string& why);

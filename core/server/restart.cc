@@ -134,6 +134,7 @@ void Restart::give_up(const std::string& why) { predecessors_.give_up(why); }
 
 void Restart::take_over(absl::AnyInvocable<void(const Status&)> done) {
   const Options& options = server_.options();
+  const std::vector<HandedSocket> rest = given_->sockets.rest();
   for (const std::string& address : given_->sockets.drop_rest()) {
     WEIR_LOG(kInfo, "server", "restart: nobody listens at %s any more; the process before serves what waits there",
              address.c_str());
@@ -143,7 +144,7 @@ void Restart::take_over(absl::AnyInvocable<void(const Status&)> done) {
       "deadline_s=" + number(options.parent_shutdown_seconds) + "\ndrain_s=" + number(options.drain_seconds) +
           "\ngradual=" + (options.drain_strategy == DrainStrategy::kGradual ? "1" : "0") +
           "\nstats=" + (options.skip_parent_stats ? "0" : "1"),
-      [this, pid, done = std::move(done)](const Status& taken) mutable {
+      rest, [this, pid, done = std::move(done)](const Status& taken) mutable {
         if (taken.ok()) given_->sockets.adjust();
         given_.reset();
         if (taken.ok())
@@ -204,10 +205,12 @@ void Restart::list_states(const std::function<void(std::string_view name, std::s
 
 void Restart::on_failed(pid_t successor, const std::string& why) { server_.on_restart_failed(successor, why); }
 
-void Restart::on_taken_over(pid_t successor, Link link, const LinkMessage& plan) {
+void Restart::on_taken_over(pid_t successor, Link link, const LinkMessage& plan,
+                            const std::vector<HandedSocket>& left) {
   WEIR_LOG(kInfo, "server", "restart: process %d serves; this one takes nothing new any more",
            static_cast<int>(successor));
   heir_pid_ = successor;
+  server_.listeners().note_left_alone(left);
   send_stats_ = plan.number("stats") != 0;
   heir_ = std::make_unique<WatchedLink>(server_.lane(), std::move(link),
                                         [this](LinkMessage* message) { on_successor_message(message); });

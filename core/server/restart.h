@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/event/lane.h"
 #include "core/server/carried_stats.h"
@@ -64,7 +65,8 @@ class Restart final : private SuccessorHost, private event::Timer {
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const override;
   void list_states(const std::function<void(std::string_view name, std::string_view state)>& visit) const override;
   void on_failed(pid_t successor, const std::string& why) override;
-  void on_taken_over(pid_t successor, Link link, const LinkMessage& plan) override;
+  void on_taken_over(pid_t successor, Link link, const LinkMessage& plan,
+                     const std::vector<HandedSocket>& left) override;
 
   int listen(Options& options);
   void on_timer() override;  // tells the successor what has been counted

@@ -96,9 +96,11 @@ void Successor::on_message(LinkMessage* message) {
     child_ = 0;
     Link link = link_->release();
     WatchedLink::drop(lane_, std::exchange(link_, nullptr));
-    host_.on_taken_over(peer, std::move(link), *message);
+    host_.on_taken_over(peer, std::move(link), *message, std::exchange(left_, {}));
     return;
   }
+  if (HandedSocket one; message->kind == "left" && peer_ != 0 && HandedSocket::from_text(message->text, one))
+    left_.push_back(std::move(one));
   if (message->kind == "failed") return fail(message->text);
 }
 
@@ -116,6 +118,7 @@ void Successor::greet(const LinkMessage& hello) {
     return;
   }
   peer_ = link_->link().peer_pid();
+  left_.clear();
   Link& link = link_->link();
   bool sent = link.send("hello", "pid=" + std::to_string(getpid()) + "\n" + host_.facts());
   size_t sockets = 0;

@@ -29,8 +29,10 @@ class SuccessorHost {
   virtual void list_states(const std::function<void(std::string_view name, std::string_view state)>& visit) const = 0;
   // The attempt is over, whoever made it.
   virtual void on_failed(pid_t successor, const std::string& why) = 0;
-  // It serves, and says in `plan` how this one is to end. The link is the host's, which has to say "taken".
-  virtual void on_taken_over(pid_t successor, Link link, const LinkMessage& plan) = 0;
+  // It serves, and says in `plan` how this one is to end, and which sockets it has not taken. The link is the host's,
+  // which has to say "taken".
+  virtual void on_taken_over(pid_t successor, Link link, const LinkMessage& plan,
+                             const std::vector<HandedSocket>& left) = 0;
 
  protected:
   ~SuccessorHost() = default;
@@ -69,9 +71,10 @@ class Successor final : private event::Pollable, private event::Timer {
   int listening_;
   const Duration timeout_;
   std::unique_ptr<WatchedLink> link_;
-  pid_t peer_ = 0;             // who has said hello
-  pid_t child_ = 0;            // that was started here and is to take over
-  std::vector<pid_t> failed_;  // that were, and have not ended yet
+  pid_t peer_ = 0;                  // who has said hello
+  std::vector<HandedSocket> left_;  // what that one has no use for
+  pid_t child_ = 0;                 // that was started here and is to take over
+  std::vector<pid_t> failed_;       // that were, and have not ended yet
   std::unique_ptr<event::Signals> child_signals_;
 };
 

@@ -22,6 +22,7 @@ Status ClientContext::Impl::build(ClientSpec spec) {
   allow_renegotiation = spec.allow_renegotiation;
   enforce_rsa_key_usage = spec.enforce_rsa_key_usage;
   identity = std::move(spec.identity);
+  if (identity != nullptr) WEIR_RETURN_IF_ERROR(check_key(*identity));
   if (identity != nullptr &&
       !SSL_CTX_set_chain_and_key(ctx, identity->chain().data(), identity->chain().size(), identity->key(), nullptr))
     return invalid("tls_certificates: " + identity->origin() + " cannot be used: " + take_reason());

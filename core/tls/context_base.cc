@@ -1,6 +1,12 @@
 #include "core/tls/context_base.h"
 
+#include <openssl/pool.h>
+#include <openssl/stack.h>
+#include <openssl/x509.h>
 #include <sys/time.h>
+
+#include <algorithm>
+#include <optional>
 
 #include "core/crypto/library.h"
 #include "core/event/lane.h"
@@ -38,6 +44,7 @@ Status ContextBase::make(const Parameters& parameters) {
   if (context == nullptr) return unavailable("no TLS context: " + take_reason());
   WEIR_RETURN_IF_ERROR(apply(parameters, context.get()));
   aes_only = parameters.aes_only;
+  keys = parameters.keys;
   SSL_CTX_set_ex_data(context.get(), context_index(), this);
   SSL_CTX_set0_buffer_pool(context.get(), buffer_pool());
   // What was not written may stand elsewhere the next time.
@@ -49,6 +56,24 @@ Status ContextBase::make(const Parameters& parameters) {
 
 const ContextBase& ContextBase::of(const SSL* ssl) {
   return *static_cast<const ContextBase*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index()));
+}
+
+Status ContextBase::check_key(const Identity& identity) const {
+  if (keys.empty() || std::find(keys.begin(), keys.end(), identity.key_kind()) != keys.end()) return absl::OkStatus();
+  std::string allowed;
+  for (const KeyKind kind : keys) allowed.append(allowed.empty() ? "" : ", ").append(name_of(kind));
+  return invalid("tls_certificates: " + identity.origin() + " cannot be used: its key is of " +
+                 std::string(name_of(identity.key_kind())) + ", and compliance_policies allow " + allowed);
+}
+
+// With TLS 1.2 the library does not hold a client's curve against any list.
+bool ContextBase::takes_key_of(const STACK_OF(CRYPTO_BUFFER) * chain) const {
+  if (keys.empty() || sk_CRYPTO_BUFFER_num(chain) == 0) return true;
+  bssl::UniquePtr<X509> leaf(X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, 0)));
+  bssl::UniquePtr<EVP_PKEY> key(leaf != nullptr ? X509_get_pubkey(leaf.get()) : nullptr);
+  const std::optional<KeyKind> kind = key != nullptr ? kind_of(key.get()) : std::nullopt;
+  forget_errors();
+  return kind.has_value() && std::find(keys.begin(), keys.end(), *kind) != keys.end();
 }
 
 void verify_by_transport(SSL_CTX* context, int mode) { SSL_CTX_set_custom_verify(context, mode, Transport::on_verify); }

@@ -22,10 +22,15 @@ struct ContextBase {
   std::shared_ptr<const KeyLog> key_log;
   std::shared_ptr<const Stats> stats;
   bool aes_only = false;
+  std::vector<KeyKind> keys;  // of certificates, of either end; empty: any
 
   // Makes the context, with what both sides want of it; the callbacks find `this` by of(). [main]
   Status make(const Parameters& parameters);
   static const ContextBase& of(const SSL* ssl);
+  // The error begins with the field.
+  Status check_key(const Identity& identity) const;
+  // Before anything else is looked at.
+  bool takes_key_of(const STACK_OF(CRYPTO_BUFFER) * chain) const;
 };
 
 // Length before each name, as the protocol has it. Errors begin with the field: "alpn_protocols: ...".

@@ -73,6 +73,45 @@ bool key_of(const crypto::Certificate& certificate, const EVP_PKEY* key) {
 
 }  // namespace
 
+std::optional<KeyKind> kind_of(const EVP_PKEY* key) {
+  switch (EVP_PKEY_id(key)) {
+    case EVP_PKEY_RSA:
+      return KeyKind::kRsa;
+    case EVP_PKEY_ED25519:
+      return KeyKind::kEd25519;
+    case EVP_PKEY_EC:
+      break;
+    default:
+      return std::nullopt;
+  }
+  switch (EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)))) {
+    case NID_X9_62_prime256v1:
+      return KeyKind::kP256;
+    case NID_secp384r1:
+      return KeyKind::kP384;
+    case NID_secp521r1:
+      return KeyKind::kP521;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string_view name_of(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::kRsa:
+      return "RSA";
+    case KeyKind::kP256:
+      return "P-256";
+    case KeyKind::kP384:
+      return "P-384";
+    case KeyKind::kP521:
+      return "P-521";
+    case KeyKind::kEd25519:
+      return "Ed25519";
+  }
+  return {};
+}
+
 class IdentityLoader {
  public:
   explicit IdentityLoader(const IdentitySpec& spec) : spec_(spec), identity_(new Identity) {}
@@ -225,33 +264,18 @@ class IdentityLoader {
           field, source,
           "is not that of the certificate " + identity_->origin_ + " (" + certificates.front().subject() + ")");
     }
-    switch (EVP_PKEY_id(key)) {
-      case EVP_PKEY_RSA:
-        if (EVP_PKEY_bits(key) < 2048)
-          return at_fault(field, source,
-                          "is an RSA key of " + std::to_string(EVP_PKEY_bits(key)) + " bits; at least 2048 are needed");
-        identity_->key_kind_ = KeyKind::kRsa;
-        return absl::OkStatus();
-      case EVP_PKEY_EC: {
-        const int curve = EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
-        if (curve == NID_X9_62_prime256v1) {
-          identity_->key_kind_ = KeyKind::kP256;
-        } else if (curve == NID_secp384r1) {
-          identity_->key_kind_ = KeyKind::kP384;
-        } else if (curve == NID_secp521r1) {
-          identity_->key_kind_ = KeyKind::kP521;
-        } else {
-          return at_fault(field, source,
-                          "is an EC key of a curve that TLS has no use for; P-256, P-384 and P-521 are known");
-        }
-        return absl::OkStatus();
-      }
-      case EVP_PKEY_ED25519:
-        identity_->key_kind_ = KeyKind::kEd25519;
-        return absl::OkStatus();
-      default:
-        return at_fault(field, source, "is a key of an unknown kind; RSA, EC and Ed25519 are known");
+    const std::optional<KeyKind> kind = kind_of(key);
+    if (!kind.has_value()) {
+      return at_fault(field, source,
+                      EVP_PKEY_id(key) == EVP_PKEY_EC
+                          ? "is an EC key of a curve that TLS has no use for; P-256, P-384 and P-521 are known"
+                          : "is a key of an unknown kind; RSA, EC and Ed25519 are known");
     }
+    if (kind == KeyKind::kRsa && EVP_PKEY_bits(key) < 2048)
+      return at_fault(field, source,
+                      "is an RSA key of " + std::to_string(EVP_PKEY_bits(key)) + " bits; at least 2048 are needed");
+    identity_->key_kind_ = *kind;
+    return absl::OkStatus();
   }
 
   Status load_ocsp() {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/status.h"
@@ -33,6 +34,9 @@ struct IdentitySpec {
 
 // What a client must be able to do to be shown a certificate.
 enum class KeyKind : uint8_t { kRsa, kP256, kP384, kP521, kEd25519 };
+// Of a key of either half; none: TLS has no use for it.
+std::optional<KeyKind> kind_of(const evp_pkey_st* key);
+std::string_view name_of(KeyKind kind);  // "P-256"
 
 // [immutable] [any]
 class Identity {

@@ -66,7 +66,8 @@ Parameters fips_202205() {
           .signature_algorithms = {"rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "ecdsa_secp256r1_sha256",
                                    "ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384",
                                    "rsa_pss_rsae_sha512"},
-          .aes_only = true};
+          .aes_only = true,
+          .keys = {KeyKind::kRsa, KeyKind::kP256, KeyKind::kP384}};
 }
 
 Status apply(const Parameters& parameters, ssl_ctx_st* context) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/tls/identity.h"
 
 struct ssl_ctx_st;
 
@@ -22,6 +23,7 @@ struct Parameters {
   std::vector<std::string> ecdh_curves = {};           // "X25519", "P-256", "P-384", "P-521"; empty: the first two
   std::vector<std::string> signature_algorithms = {};  // "ecdsa_secp256r1_sha256"; empty: the library's
   bool aes_only = false;                               // no ChaCha20 with TLS 1.3 either: see Transport
+  std::vector<KeyKind> keys = {};                      // of certificates, of either end; empty: any
 };
 
 // What NIST SP 800-52r2 allows, as of May 2022.

@@ -59,6 +59,7 @@ int use_ticket_key(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
 std::string ServerContext::Impl::session_context() const {
   std::string all = verifier != nullptr ? std::string(verifier->digest()) : std::string("none");
   all += require_client_certificate ? "required" : "optional";
+  for (const KeyKind kind : keys) all += name_of(kind);
   for (const auto& identity : identities) {
     for (const std::string& name : identity->server_names()) all.append("\n").append(name);
     all.append("\n\n").append(identity->certificates().front().issuer());
@@ -81,6 +82,7 @@ Status ServerContext::Impl::build(ServerSpec spec) {
   selector =
       std::make_unique<CertificateSelector>(identities, spec.ocsp_staple_policy, spec.full_scan_certs_on_sni_mismatch);
   for (const auto& identity : identities) {
+    WEIR_RETURN_IF_ERROR(check_key(*identity));
     const bool must = identity->must_staple() || spec.ocsp_staple_policy == OcspStaplePolicy::kMustStaple;
     if (must && !identity->has_ocsp_response())
       return invalid("ocsp_staple_policy: the certificate " + identity->origin() + " must have an OCSP response (" +

@@ -219,13 +219,21 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
 }
 
 Verdict Transport::verify_peer() const {
+  const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl_.get());
+  if (!context_->takes_key_of(chain)) {
+    Verdict refused;
+    refused.accepted = false;
+    refused.failed = Verdict::Failed::kChain;
+    refused.detail = "verify cert failed: the compliance policy does not allow this kind of key";
+    refused.alert = SSL_AD_UNSUPPORTED_CERTIFICATE;
+    return refused;
+  }
   if (context_->verifier == nullptr) return {};
   return context_->verifier->verify(
-      SSL_get0_peer_certificates(ssl_.get()),
-      {.peer = is_server() ? PeerRole::kClient : PeerRole::kServer,
-       .now = lane_.wall_now(),
-       .expected_names = is_server() ? std::span<const std::string>() : client_->expected_names,
-       .names_suffice = !is_server() && client_->names_suffice});
+      chain, {.peer = is_server() ? PeerRole::kClient : PeerRole::kServer,
+              .now = lane_.wall_now(),
+              .expected_names = is_server() ? std::span<const std::string>() : client_->expected_names,
+              .names_suffice = !is_server() && client_->names_suffice});
 }
 
 ssl_verify_result_t Transport::on_verify(SSL* ssl, uint8_t* alert) {

@@ -108,6 +108,17 @@ class Http2LimitsTest(WeirTestCase):
             out = out[size:]
         return code
 
+    def until_ended(self, sock: socket.socket, streams: int) -> None:
+        """Reads until so many streams have ended."""
+        ended, data = 0, b""
+        while ended < streams:
+            more = sock.recv(1 << 20)
+            self.assertTrue(more)
+            data += more
+            while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
+                data = data[9 + int.from_bytes(data[:3], "big"):]
+
     def check(self, name: str, counter: str, *pieces: bytes, code: int = ENHANCE_YOUR_CALM) -> None:
         before = self.weir.stat(counter)
         out = self.raw(name, *pieces)
@@ -261,14 +272,7 @@ class Http2LimitsTest(WeirTestCase):
                     self.assertLess(self.weir.process.resident_kib() - memory, 32 * 1024)
                 wait_line(self.log, "/trailers 200 LR response_trailers_not_read")
                 sock.sendall(frame(SETTINGS, 0, 0, b"\0\x04\0\1\0\0") + frame(WINDOW_UPDATE, 0, 0, b"\x7f\0\0\0"))
-                ended, data = 0, b""
-                while ended < kept:
-                    more = sock.recv(1 << 20)
-                    self.assertTrue(more)
-                    data += more
-                    while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
-                        ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
-                        data = data[9 + int.from_bytes(data[:3], "big"):]
+                self.until_ended(sock, kept)
             self.weir.wait_stat_is("http2.streams_active", 0)
 
     def test_bodies_that_are_kept_for_a_retry(self) -> None:
@@ -307,6 +311,47 @@ class Http2LimitsTest(WeirTestCase):
         abandoned = weir.stat("cluster.u.retry_or_shadow_abandoned")
         self.assertEqual(abandoned, streams - 16 * 1024 * 1024 // size)
         self.assertEqual((statuses.count("200"), statuses.count("503")), (streams - abandoned, abandoned))
+
+    def test_coders_of_answers_under_way(self) -> None:
+        """Beyond 32 MiB of a connection answers go out as they are; when others have ended, they are compressed again."""
+        streams, ends = 300, threading.Event()
+
+        def speak_until_told(connection: ServerConnection) -> None:
+            while True:
+                connection.read_request()
+                connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8000\r\n%s\r\n" % (b"text " * 6554)[:0x8000])
+                ends.wait(20)
+                connection.send(b"0\r\n\r\n")
+
+        upstream = ScriptedUpstream(self.sandbox, speak_until_told)
+        types = "type.googleapis.com/envoy.extensions."
+        for coding, fewest, most in (("brotli", 40, 70), ("zstd", 15, 35)):
+            port, stat = self.sandbox.free_port(), "http.ingress.compressor.any.%s." % coding
+            weir = Weir(self.sandbox, bootstrap(
+                [http_listener(port, [route({"prefix": "/"}, "u")], http_filters=[{"name": "compressor", "typed_config": {
+                    "@type": types + "filters.http.compressor.v3.Compressor", "compressor_library": {
+                        "name": "any", "typed_config": {
+                            "@type": types + "compression.%s.compressor.v3.%s" % (coding, coding.capitalize())}}}}])],
+                [cluster("u", upstream.port)]), concurrency=1)
+            ends.clear()
+            memory = weir.process.resident_kib()
+            with H2(port) as client:
+                client.h2.increment_flow_control_window(1 << 24)
+                ids = [client.request("/", headers=[("accept-encoding", "br, zstd")]) for _ in range(streams)]
+                for stream in ids:
+                    client.until(stream, h2.events.ResponseReceived)
+                coded = sum("content-encoding" in client.headers(stream) for stream in ids)
+                self.assertTrue(fewest < coded < most, coded)
+                self.assertEqual(weir.stat(stat + "compressed"), coded)
+                self.assertEqual(weir.stat(stat + "not_compressed_memory"), streams - coded)
+                if not sanitized():
+                    self.assertLess(weir.process.resident_kib() - memory, 64 * 1024)
+                ends.set()
+                for stream in ids:
+                    client.until(stream)
+                again = client.request("/", headers=[("accept-encoding", "br, zstd")])
+                client.until(again, h2.events.ResponseReceived)
+                self.assertIn("content-encoding", client.headers(again))
 
     def test_heads_in_too_many_pieces(self) -> None:
         head = block(("x-long", "y" * 3000))
@@ -438,14 +483,7 @@ class Http2LimitsTest(WeirTestCase):
             if not sanitized():
                 self.assertLess(self.weir.process.resident_kib() - before, 16 * 1024)
             self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
-            ended, data = 0, b""
-            while ended < streams:
-                more = sock.recv(1 << 20)
-                self.assertTrue(more)
-                data += more
-                while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
-                    ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
-                    data = data[9 + int.from_bytes(data[:3], "big"):]
+            self.until_ended(sock, streams)
 
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()

@@ -169,6 +169,36 @@ class RestartTest(WeirTestCase):
         self.assertEqual(second.stat("udp.udp.downstream_sess_total"), 2)
         self.assertEqual(second.stat("udp.udp.downstream_sess_active"), 1)
 
+    def test_listeners_that_the_next_one_has_not_got(self) -> None:
+        """While the first waits for an answer nobody is taken in: they are refused, and come back whole."""
+        release = threading.Event()
+        slow, server = UdpServer(self.sandbox, answer=lambda data: [data] if release.wait(20) else []), UdpServer(self.sandbox, "s")
+        at_file = {**http_listener(0, [direct({"prefix": "/"}, "file")], name="file"),
+                   "address": {"pipe": {"path": self.sandbox.path("gone.sock")}}}
+        udp, clusters = udp_listener(self.port, "udp", name="udp"), [cluster("udp", server.port)]
+        first = self.start(bootstrap([udp, at_file], [cluster("udp", slow.port)]))
+        with UdpClient(self.port) as client:
+            client.send(b"slow")
+            wait_until(lambda: slow.seen, "the question arrives")
+            second = self.restart(bootstrap([], clusters))
+            wait_until(lambda: not os.path.exists(self.sandbox.path("gone.sock")), "the file goes")
+
+            def asks() -> bytes:
+                with UdpClient(self.port, timeout=2) as other:
+                    return other.ask(b"q")
+
+            with self.assertRaises(ConnectionRefusedError):
+                for _ in range(20):
+                    asks()
+            with open(second.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([udp], clusters)) + "\n")
+            second.settle()
+            self.assertEqual([asks() for _ in range(40)], [b"s q"] * 40)
+            self.assertIsNone(first.process.popen.poll())
+            release.set()
+            self.assertEqual(client.receive(), b"slow")
+        first.ended_with(0)
+
     def test_it_takes_over_and_the_other_one_drains(self) -> None:
         echo = EchoUpstream(self.sandbox)
         config = bootstrap([http_listener(self.port, [route({"prefix": "/held"}, "echo", {"timeout": "0s"}),

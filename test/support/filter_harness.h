@@ -68,6 +68,9 @@ class FilterHarness final : private filter::StreamHost {
   void set_route_cluster(std::string name) { route_cluster_ = std::move(name); }
   // The connection of the stream, which must outlive it. Without a call there is none.
   void set_connection(stream::ConnectionInfo* connection);
+  // What filters may hold of bodies under way, and what they do.
+  void limit_state(uint64_t bytes) { most_state_ = bytes; }
+  int64_t held_state() const { return held_state_; }
 
   // --- The client ---
   void send_headers(const Headers& headers, bool end = false);
@@ -142,6 +145,8 @@ class FilterHarness final : private filter::StreamHost {
   void abort_response() override;
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;
+  bool may_hold_state(uint64_t bytes) const override { return bytes <= most_state_; }
+  void hold_state(int64_t change) override { held_state_ += change; }
   void on_request_flow(bool blocked) override { request_blocked_ = blocked; }
   void leave_request_unseen() override { request_left_unseen_ = true; }
 
@@ -167,6 +172,8 @@ class FilterHarness final : private filter::StreamHost {
   bool aborted_ = false;
   bool completed_ = false;
   bool request_blocked_ = false;
+  uint64_t most_state_ = ~uint64_t{0};
+  int64_t held_state_ = 0;
   bool request_left_unseen_ = false;
 };
 

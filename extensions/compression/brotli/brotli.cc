@@ -2,6 +2,9 @@
 #include <brotli/decode.h>
 #include <brotli/encode.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "core/base/assert.h"
 #include "core/filter/register.h"
 #include "core/http/content_coding.h"
@@ -25,7 +28,11 @@ struct CompressorSettings {
 
 class Compressor final : public http::ContentCoder {
  public:
-  explicit Compressor(const CompressorSettings& settings) : settings_(settings) { make(); }
+  // What is allocated is added to `allocated`, if there is one.
+  explicit Compressor(const CompressorSettings& settings, uint64_t* allocated = nullptr)
+      : settings_(settings), allocated_(allocated) {
+    make();
+  }
   ~Compressor() override { BrotliEncoderDestroyInstance(state_); }
 
   CodingResult process(Slices& in, Flush flush, Slices& out, BlockPool& pool) override {
@@ -43,8 +50,14 @@ class Compressor final : public http::ContentCoder {
   }
 
  private:
+  static void* count(void* allocated, size_t bytes) {
+    *static_cast<uint64_t*>(allocated) += bytes;
+    return malloc(bytes);
+  }
   void make() {
-    state_ = BrotliEncoderCreateInstance(nullptr, nullptr, nullptr);
+    state_ = allocated_ == nullptr ? BrotliEncoderCreateInstance(nullptr, nullptr, nullptr)
+                                   : BrotliEncoderCreateInstance(
+                                         &count, [](void*, void* memory) { free(memory); }, allocated_);
     WEIR_CHECK(state_ != nullptr);
     BrotliEncoderSetParameter(state_, BROTLI_PARAM_QUALITY, settings_.quality);
     BrotliEncoderSetParameter(state_, BROTLI_PARAM_LGWIN, settings_.window_bits);
@@ -66,7 +79,39 @@ class Compressor final : public http::ContentCoder {
   }
 
   const CompressorSettings settings_;
+  uint64_t* const allocated_;
   BrotliEncoderState* state_ = nullptr;
+};
+
+// What an encoder holds. Its tables are made for the first byte; its memory of the body becomes real as that comes, and
+// so do the trees of the highest qualities, of two links for each byte of the window.
+class StateSize {
+ public:
+  explicit StateSize(const CompressorSettings& settings) : window_(uint64_t{1} << settings.window_bits) {
+    BlockPool pool;
+    Slices in, out;
+    in.append_copy("x", pool);
+    Compressor(settings, &tables_).process(in, Flush::kSync, out, pool);
+    if (settings.quality >= kMinQualityOfTrees) {
+      link_bytes_ = 8;
+      tables_ -= std::min(tables_, link_bytes_ * window_);
+    }
+    const uint32_t block_bits = settings.quality < kMinQualityOfBlocks ? 0 : settings.input_block_bits;
+    body_ = std::max(window_, uint64_t{1} << block_bits) * 2;
+  }
+  uint64_t operator()(uint64_t body) const {
+    return tables_ + std::min(body, body_) + link_bytes_ * std::min(body, window_);
+  }
+
+ private:
+  // The library's: below this it goes by blocks of its own.
+  static constexpr uint32_t kMinQualityOfBlocks = 4;
+  static constexpr uint32_t kMinQualityOfTrees = 10;
+
+  uint64_t window_;
+  uint64_t body_;
+  uint64_t tables_ = 0;
+  uint64_t link_bytes_ = 0;
 };
 
 class Decompressor final : public http::ContentCoder {
@@ -127,7 +172,7 @@ namespace decompressor_pb = envoy::extensions::compression::brotli::decompressor
 
 class CompressorConfig final : public http::ContentCoding {
  public:
-  explicit CompressorConfig(const CompressorSettings& settings) : settings_(settings) {}
+  explicit CompressorConfig(const CompressorSettings& settings) : settings_(settings), state_size_(settings) {}
   static Result<std::shared_ptr<const http::ContentCoding>> from_proto(const compressor_pb::Brotli& proto,
                                                                        filter::FactoryScope&) {
     CompressorSettings settings;
@@ -142,9 +187,11 @@ class CompressorConfig final : public http::ContentCoding {
   std::string_view encoding() const override { return "br"; }
   std::string_view stat_name() const override { return "brotli"; }
   std::unique_ptr<http::ContentCoder> make_coder() const override { return std::make_unique<Compressor>(settings_); }
+  uint64_t state_bytes(uint64_t body) const override { return state_size_(body); }
 
  private:
   const CompressorSettings settings_;
+  const StateSize state_size_;
 };
 
 class DecompressorConfig final : public http::ContentCoding {

@@ -145,6 +145,10 @@ class CompressorConfig final : public http::ContentCoding {
   std::string_view encoding() const override { return "gzip"; }
   std::string_view stat_name() const override { return "gzip"; }
   std::unique_ptr<http::ContentCoder> make_coder() const override { return std::make_unique<Compressor>(settings_); }
+  // As zlib documents it: all at once.
+  uint64_t state_bytes(uint64_t) const override {
+    return (uint64_t{4} << settings_.window_bits) + (uint64_t{512} << settings_.memory_level);
+  }
 
  private:
   const CompressorSettings settings_;

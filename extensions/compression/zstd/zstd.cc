@@ -2,6 +2,8 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
+
 #include "core/base/assert.h"
 #include "core/filter/register.h"
 #include "core/http/content_coding.h"
@@ -43,8 +45,17 @@ class Compressor final : public http::ContentCoder {
   }
   void reset() override { ZSTD_CCtx_reset(state_, ZSTD_reset_session_only); }
 
- private:
   static constexpr int kMaxWindowLog = 20;
+  // What the state takes without its window: tables, for the most part.
+  size_t table_bytes() {
+    BlockPool pool;
+    Slices in, out;
+    in.append_copy("x", pool);
+    process(in, Flush::kNone, out, pool);  // makes them
+    return ZSTD_sizeof_CCtx(state_) - (size_t{1} << kMaxWindowLog);
+  }
+
+ private:
   void feed(const Slice& slice, ZSTD_EndDirective directive, CodedOutput& output) {
     ZSTD_inBuffer in{slice.data, slice.size, 0};
     size_t waiting;
@@ -113,7 +124,8 @@ namespace decompressor_pb = envoy::extensions::compression::zstd::decompressor::
 
 class CompressorConfig final : public http::ContentCoding {
  public:
-  explicit CompressorConfig(const CompressorSettings& settings) : settings_(settings) {}
+  explicit CompressorConfig(const CompressorSettings& settings)
+      : settings_(settings), table_bytes_(Compressor(settings).table_bytes()) {}
   static Result<std::shared_ptr<const http::ContentCoding>> from_proto(const compressor_pb::Zstd& proto,
                                                                        filter::FactoryScope& scope) {
     CompressorSettings settings;
@@ -129,9 +141,13 @@ class CompressorConfig final : public http::ContentCoding {
   std::string_view encoding() const override { return "zstd"; }
   std::string_view stat_name() const override { return "zstd"; }
   std::unique_ptr<http::ContentCoder> make_coder() const override { return std::make_unique<Compressor>(settings_); }
+  uint64_t state_bytes(uint64_t body) const override {
+    return table_bytes_ + std::min(body, uint64_t{1} << Compressor::kMaxWindowLog);
+  }
 
  private:
   const CompressorSettings settings_;
+  const uint64_t table_bytes_;
 };
 
 class DecompressorConfig final : public http::ContentCoding {

@@ -49,6 +49,10 @@ bool content_type_matches(const std::vector<std::string>& types, std::string_vie
                      [&](const std::string& each) { return http::equals_ignoring_case(each, type); });
 }
 
+// What a body of unknown length is taken for until more of it has come.
+constexpr uint64_t kUsualBody = 256 * 1024;
+constexpr uint64_t kMostGathered = 64 * 1024;
+
 bool is_weak(std::string_view etag) { return etag.starts_with("W/") || etag.starts_with("w/"); }
 
 bool long_enough(const DirectionSettings& direction, const http::HeaderMap& headers) {
@@ -72,7 +76,7 @@ bool may_code(const http::HeaderMap& headers, Arena& arena) {
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
   decide_request(stream, headers, end);
-  if (!request_.coder) stream.leave_body_alone();
+  if (!request_.coded) stream.leave_body_alone();
   return Action::kContinue;
 }
 
@@ -93,8 +97,9 @@ void Filter::decide_request(filter::Stream& stream, http::HeaderMap& headers, bo
   // What comes behind an upgrade is the other protocol's.
   if (end || headers.contains(HeaderId::kUpgrade) || !direction.enabled.get(slots)) return;
   if (long_enough(direction, headers) && may_code(headers, stream.arena()) &&
-      content_type_matches(direction.content_types, headers.get(HeaderId::kContentType))) {
-    begin(request_, direction, stream, headers);
+      content_type_matches(direction.content_types, headers.get(HeaderId::kContentType)) &&
+      reserve(request_, direction, stream, headers)) {
+    begin(request_, direction, headers);
   } else {
     direction.stats.not_compressed.inc();
   }
@@ -121,7 +126,7 @@ Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
 }
 
 Action Filter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) {
-  if (request_.coder) {
+  if (request_.coded) {
     Slices rest;
     compress(request_, settings_.request.stats, stream, rest, Flush::kEnd);
     stream.inject_data(rest);
@@ -204,7 +209,7 @@ void Filter::change_etag(filter::Stream& stream, http::HeaderMap& headers) const
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
   decide_response(stream, headers, end);
-  if (!response_.coder) stream.leave_body_alone();
+  if (!response_.coded) stream.leave_body_alone();
   return Action::kContinue;
 }
 
@@ -234,13 +239,18 @@ void Filter::decide_response(filter::Stream& stream, http::HeaderMap& headers, b
     if (!end) direction.stats.not_compressed.inc();
     return;
   }
+  if (!head_ && !reserve(response_, direction, stream, headers)) {
+    add_status(stream, headers, "MemoryLimit");
+    direction.stats.not_compressed.inc();
+    return;
+  }
   add_status(stream, headers, "Compressed");
   change_etag(stream, headers);
   headers.remove(HeaderId::kAcceptRanges);
   if (head_) {
     mark_coded(headers);  // the headers of GET, RFC 9110 9.3.2
   } else {
-    begin(response_, direction, stream, headers);
+    begin(response_, direction, headers);
   }
 }
 
@@ -250,7 +260,7 @@ Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) 
 }
 
 Action Filter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
-  if (response_.coder) {
+  if (response_.coded) {
     Slices rest;
     compress(response_, settings_.response.stats, stream, rest, Flush::kEnd);
     stream.inject_data(rest);
@@ -265,22 +275,61 @@ void Filter::mark_coded(http::HeaderMap& headers) const {
   headers.set(HeaderId::kContentEncoding, coders_->coding().encoding());
 }
 
-void Filter::begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers) {
+bool Filter::reserve(Body& body, const DirectionSettings& direction, filter::Stream& stream,
+                     const http::HeaderMap& headers) {
   // A body of unknown length may be a stream whose parts are waited for, so each is passed on at once; one of known
   // length is compressed as well as can be.
-  body.each = headers.contains(HeaderId::kContentLength) ? Flush::kNone : Flush::kSync;
+  uint64_t length = kUsualBody;
+  const bool known = http::parse_decimal(headers.get(HeaderId::kContentLength), length);
+  body.each = known ? Flush::kNone : Flush::kSync;
+  uint64_t bytes = coders_->coding().state_bytes(length);
+  // One that takes much less memory than a coder waits for its end by itself.
+  if (known && length <= kMostGathered && length <= bytes / 4) {
+    body.gathers = static_cast<uint32_t>(length);
+    bytes = length;
+  }
+  if (!stream.host().may_hold_state(bytes)) {
+    direction.stats.not_compressed_memory.inc();
+    return false;
+  }
+  hold(body, stream, bytes);
+  return true;
+}
+
+void Filter::hold(Body& body, filter::Stream& stream, uint64_t bytes) {
+  stream.host().hold_state(static_cast<int64_t>(bytes - body.held));
+  body.held = bytes;
+}
+
+void Filter::begin(Body& body, const DirectionSettings& direction, http::HeaderMap& headers) {
+  body.coded = true;
   mark_coded(headers);
-  body.coder = coders_->take(stream.lane().index());
   direction.stats.compressed.inc();
 }
 
 void Filter::compress(Body& body, const DirectionStats& stats, filter::Stream& stream, Slices& data, Flush flush) {
-  Slices coded;
   stats.uncompressed_bytes.add(data.size());
-  body.coder->process(data, flush, coded, stream.lane().blocks());
+  BlockPool& blocks = stream.lane().blocks();
+  if (flush == Flush::kNone && body.gathered.size() + data.size() <= body.gathers) {
+    body.gathered.append_compact(data, blocks);
+    return;
+  }
+  if (!body.gathered.empty()) {
+    body.gathered.append_all(data);
+    data = std::move(body.gathered);
+  }
+  if (!body.coder) body.coder = coders_->take(stream.lane().index());
+  Slices coded;
+  body.coded_bytes += data.size();
+  body.coder->process(data, flush, coded, blocks);
   stats.compressed_bytes.add(coded.size());
   data = std::move(coded);
-  if (flush == Flush::kEnd) body.coder.give_back();
+  if (flush == Flush::kEnd) {
+    body.coder.give_back();
+    hold(body, stream, 0);
+  } else if (const uint64_t bytes = coders_->coding().state_bytes(body.coded_bytes); bytes > body.held) {
+    hold(body, stream, bytes);
+  }
 }
 
 // --- Configuration -------------------------------------------------------------------------------------------------
@@ -288,9 +337,12 @@ void Filter::compress(Body& body, const DirectionStats& stats, filter::Stream& s
 namespace {
 
 DirectionStats direction_stats(filter::FactoryScope& scope, const std::string& prefix) {
-  return {scope.counter(prefix + "compressed"), scope.counter(prefix + "not_compressed"),
-          scope.counter(prefix + "total_uncompressed_bytes"), scope.counter(prefix + "total_compressed_bytes"),
-          scope.counter(prefix + "content_length_too_small")};
+  return {scope.counter(prefix + "compressed"),
+          scope.counter(prefix + "not_compressed"),
+          scope.counter(prefix + "total_uncompressed_bytes"),
+          scope.counter(prefix + "total_compressed_bytes"),
+          scope.counter(prefix + "content_length_too_small"),
+          scope.counter(prefix + "not_compressed_memory")};
 }
 
 void read_direction(const pb::Compressor::CommonDirectionConfig& proto, filter::FactoryScope& scope,

@@ -16,7 +16,8 @@
 namespace weir::filters::compressor {
 
 struct DirectionStats {
-  stats::Counter compressed, not_compressed, uncompressed_bytes, compressed_bytes, content_length_too_small;
+  stats::Counter compressed, not_compressed, uncompressed_bytes, compressed_bytes, content_length_too_small,
+      not_compressed_memory;
 };
 struct ResponseStats {
   stats::Counter no_accept_header, header_identity, header_compressor_used, header_compressor_overshadowed,
@@ -68,12 +69,20 @@ class Filter : public filter::HttpFilter {
   struct Shared;
   // One direction's body in progress.
   struct Body {
-    http::CoderPool::Lent coder;
+    http::CoderPool::Lent coder;  // from the first bytes that it is given on
+    Slices gathered;              // what it is not given yet
+    uint64_t coded_bytes = 0;     // it was given
+    uint64_t held = 0;            // bytes that the host knows of
+    uint32_t gathers = 0;         // as much: the whole body
     http::Flush each = http::Flush::kNone;
+    bool coded = false;
   };
+  // Whether there is memory for coding this body.
+  bool reserve(Body& body, const DirectionSettings& direction, filter::Stream& stream, const http::HeaderMap& headers);
+  void hold(Body& body, filter::Stream& stream, uint64_t bytes);
   void compress(Body& body, const DirectionStats& stats, filter::Stream& stream, Slices& data, http::Flush flush);
   void mark_coded(http::HeaderMap& headers) const;
-  void begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers);
+  void begin(Body& body, const DirectionSettings& direction, http::HeaderMap& headers);
   // Whether this direction's body is to be coded; the headers say so then.
   void decide_request(filter::Stream& stream, http::HeaderMap& headers, bool end);
   void decide_response(filter::Stream& stream, http::HeaderMap& headers, bool end);

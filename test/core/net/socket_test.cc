@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <string>
+#include <thread>
 
 namespace weir::net {
 namespace {
@@ -79,6 +80,34 @@ TEST(SocketTest, ModeOfASocketFile) {
   EXPECT_EQ(file.st_mode & 0777u, 0666u);
   close(*fd);
   unlink(path.c_str());
+}
+
+// What has come in its place since, also by the number of the file that is gone, is somebody else's.
+TEST(SocketTest, AFileIsRemovedOnce) {
+  const std::string path = "/tmp/weir-socket-test-" + std::to_string(getpid());
+  const Address address = *Address::from_unix(path);
+  const auto is_there = [&] { return access(path.c_str(), F_OK) == 0; };
+  const auto bind_it = [&] {
+    const auto fd = open_listen_socket(address, {});
+    ASSERT_TRUE(fd.ok()) << fd.status();
+    close(*fd);
+    // Times of files are as coarse as the kernel's ticks.
+    std::this_thread::sleep_for(20ms);
+  };
+  bind_it();
+  SocketFile removed = SocketFile::of(address);
+  removed.remove();
+  EXPECT_FALSE(is_there());
+  bind_it();
+  removed.remove();
+  EXPECT_TRUE(is_there());
+  SocketFile replaced = SocketFile::of(address);
+  EXPECT_EQ(unlink(path.c_str()), 0);
+  bind_it();
+  replaced.remove();
+  EXPECT_TRUE(is_there());
+  SocketFile::of(address).remove();
+  EXPECT_FALSE(is_there());
 }
 
 }  // namespace

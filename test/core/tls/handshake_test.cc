@@ -216,6 +216,37 @@ TEST_F(TlsTest, FipsOnEitherSide) {
   }
 }
 
+TEST_F(TlsTest, FipsAllowsSomeKeysOnly) {
+  using test::Key;
+  const auto of_kind = [](Key key) { return identity_of(make_certificate({.key = key})); };
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    for (const Key key : {Key::kRsa2048, Key::kP256, Key::kP384, Key::kP521, Key::kEd25519}) {
+      const bool good = key != Key::kP521 && key != Key::kEd25519;
+      // Of a client: all else would do.
+      server_spec.parameters = fips_202205();
+      server_spec.parameters.maximum = version;
+      server_spec.require_client_certificate = true;
+      client_spec.parameters = {.ecdh_curves = {"P-256", "P-384", "P-521"}};
+      client_spec.identity = of_kind(key);
+      rebuild();
+      meet();
+      EXPECT_EQ(met(), good) << static_cast<int>(version) << " " << static_cast<int>(key) << server->failure();
+      // Ours.
+      auto spec = server_spec;
+      spec.identities = {server_spec.identities.front(), of_kind(key)};
+      EXPECT_EQ(ServerContext::build(spec).ok(), good);
+      auto client = client_spec;
+      client.parameters = fips_202205();
+      EXPECT_EQ(ClientContext::build(client).ok(), good);
+    }
+  }
+  auto spec = server_spec;
+  spec.identities = {of_kind(Key::kEd25519)};
+  EXPECT_EQ(message_of(ServerContext::build(spec).status()),
+            "tls_certificates: c.pem cannot be used: its key is of Ed25519, and compliance_policies allow RSA, P-256, "
+            "P-384");
+}
+
 TEST_F(TlsTest, Groups) {
   server_spec.parameters.ecdh_curves = {"P-384"};
   client_spec.parameters.ecdh_curves = {"X25519", "P-384"};

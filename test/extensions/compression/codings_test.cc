@@ -262,6 +262,27 @@ TEST(Codings, WhatFollowsTheEndIsIgnored) {
   }
 }
 
+TEST(Codings, WhatCodersHold) {
+  constexpr uint64_t kKiB = 1024, kNothing = 0, kAll = uint64_t{1} << 40;
+  const auto all = pairs();
+  EXPECT_EQ(all[0].compressor->state_bytes(kNothing), 32 * kKiB);
+  EXPECT_EQ(all[0].compressor->state_bytes(kAll), 32 * kKiB);
+  // Tables, and what comes of the body, up to twice the window.
+  const ContentCoding& brotli = *all[1].compressor;
+  EXPECT_GT(brotli.state_bytes(kNothing), 200 * kKiB);
+  EXPECT_LT(brotli.state_bytes(kNothing), 500 * kKiB);
+  EXPECT_EQ(brotli.state_bytes(1000), brotli.state_bytes(kNothing) + 1000);
+  EXPECT_EQ(brotli.state_bytes(kAll), brotli.state_bytes(kNothing) + 512 * kKiB);
+  const auto best =
+      coding_of<compression::brotli::compressor::v3::Brotli>("quality { value: 11 } window_bits { value: 24 }");
+  EXPECT_LT(best->state_bytes(10 * kKiB), 4096 * kKiB);
+  EXPECT_GT(best->state_bytes(kAll), 160 * 1024 * kKiB);
+  const ContentCoding& zstd = *all[2].compressor;
+  EXPECT_GT(zstd.state_bytes(kNothing), 500 * kKiB);
+  EXPECT_LT(zstd.state_bytes(kNothing), 2048 * kKiB);
+  EXPECT_EQ(zstd.state_bytes(kAll), zstd.state_bytes(kNothing) + 1024 * kKiB);
+}
+
 TEST(Codings, PoolLendsTheSameCoderAgain) {
   http::CoderPool pool(pairs()[0].compressor);
   BlockPool blocks;

@@ -350,6 +350,79 @@ TEST(Compressor, UncompressibleCodesAndTypesAndLengths) {
   EXPECT_EQ(status_of({{":status", "200"}, {"content-type", "application/x-own; charset=utf-8"}}), "gzip;Compressed");
 }
 
+// A coder is taken for a short body when all of it is there, and not for as long as it takes to come.
+TEST(Compressor, AShortBodyOfKnownLengthWaitsForItsEnd) {
+  PluginScope plugins;
+  FilterHarness harness({plugins.http_filter(compressor())});
+  Exchange script;
+  harness.send_headers(script.request, true);
+  harness.run(20ms);
+  harness.respond_headers(script.response);
+  harness.respond_data(kText.substr(0, 400));
+  harness.respond_data(kText.substr(400, 1));
+  harness.run(20ms);
+  EXPECT_EQ(harness.response().body, "");
+  EXPECT_EQ(harness.held_state(), 1000);
+  harness.respond_data(kText.substr(401), true);
+  harness.run();
+  EXPECT_EQ(gunzip(harness.response().body), kText);
+  EXPECT_EQ(harness.held_state(), 0);
+}
+
+TEST(Compressor, ACoderIsHeldUntilTheBodyEnds) {
+  PluginScope plugins;
+  for (const bool trailers : {false, true}) {
+    FilterHarness harness({plugins.http_filter(brotli())});
+    harness.send_headers({{":method", "GET"}, {":path", "/"}, {"accept-encoding", "br"}}, true);
+    harness.run(20ms);
+    harness.respond_headers({{":status", "200"}});
+    harness.run(20ms);
+    const int64_t first = harness.held_state();
+    EXPECT_GT(first, 400 * 1024);
+    for (int i = 0; i < 10; ++i) harness.respond_data(std::string(100'000, 'a'));
+    harness.run(20ms);
+    EXPECT_GT(harness.held_state(), first + 100'000);
+    trailers ? harness.respond_trailers({{"x-end", "1"}}) : harness.respond_data("", true);
+    harness.run();
+    EXPECT_EQ(harness.held_state(), 0);
+  }
+}
+
+TEST(Compressor, WithoutRoomForACoderTheBodyGoesAsItIs) {
+  PluginScope plugins;
+  pb::Compressor proto = compressor();
+  proto.mutable_response_direction_config()->set_status_header_enabled(true);
+  proto.mutable_request_direction_config()
+      ->mutable_common_config()
+      ->mutable_enabled()
+      ->mutable_default_value()
+      ->set_value(true);
+  FilterHarness harness({plugins.http_filter(proto)});
+  harness.limit_state(999);
+  harness.send_headers({{":method", "POST"}, {":path", "/"}, {"accept-encoding", "gzip"}});
+  harness.send_data(kText, true);
+  harness.run(20ms);
+  EXPECT_EQ(harness.request().body, kText);
+  EXPECT_EQ(harness.request().header("content-encoding"), "(none)");
+  harness.respond_headers({{":status", "200"}, {"content-length", "1000"}, {"etag", "\"v1\""}});
+  harness.respond_data(kText, true);
+  harness.run();
+  const Message& response = harness.response();
+  EXPECT_EQ(response.body, kText);
+  EXPECT_EQ(response.header("content-encoding"), "(none)");
+  EXPECT_EQ(response.header("content-length"), "1000");
+  EXPECT_EQ(response.header("etag"), "\"v1\"");
+  EXPECT_EQ(response.header("vary"), "Accept-Encoding");
+  EXPECT_EQ(response.header("x-envoy-compression-status"), "gzip;MemoryLimit");
+  EXPECT_EQ(harness.held_state(), 0);
+  for (const char* direction : {"request", "response"}) {
+    const std::string prefix = std::string("test.compressor.text.gzip.") + direction + ".";
+    EXPECT_EQ(plugins.store().counter(prefix + "not_compressed_memory").value(), 1u) << direction;
+    EXPECT_EQ(plugins.store().counter(prefix + "not_compressed").value(), 1u) << direction;
+    EXPECT_EQ(plugins.store().counter(prefix + "compressed").value(), 0u) << direction;
+  }
+}
+
 // field: Compressor.choose_first
 TEST(Compressor, SeveralAgreeOnOneCoding) {
   PluginScope plugins;
