@@ -45,7 +45,8 @@ class ContentCoding {
   // As in names of statistics: "gzip".
   virtual std::string_view stat_name() const = 0;
   virtual std::unique_ptr<ContentCoder> make_coder() const = 0;
-  // About what a coder of this holds while so much of a body has gone in, in bytes. 0: it is not counted.
+  // About what a coder of this holds when so much of a body, not coded, has passed, in bytes: never less for more of
+  // it. 0: it is not counted.
   virtual uint64_t state_bytes(uint64_t /*body*/) const { return 0; }
 };
 

@@ -203,6 +203,11 @@ class DecompressorConfig final : public http::ContentCoding {
   std::string_view encoding() const override { return "br"; }
   std::string_view stat_name() const override { return "brotli"; }
   std::unique_ptr<http::ContentCoder> make_coder() const override { return std::make_unique<Decompressor>(); }
+  // Its window becomes real as the body comes.
+  uint64_t state_bytes(uint64_t body) const override {
+    constexpr uint64_t kTables = 64 * 1024;
+    return kTables + std::min(body, uint64_t{1} << BROTLI_MAX_WINDOW_BITS);
+  }
 };
 
 }  // namespace

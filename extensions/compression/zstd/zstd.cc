@@ -74,11 +74,10 @@ class Compressor final : public http::ContentCoder {
 
 class Decompressor final : public http::ContentCoder {
  public:
-  Decompressor() : state_(ZSTD_createDCtx()) {
-    WEIR_CHECK(state_ != nullptr);
-    // A frame may ask for a window of any size; this is what RFC 8878 recommends to allow.
-    ZSTD_DCtx_setParameter(state_, ZSTD_d_windowLogMax, 23);
-  }
+  // A frame may ask for a window of any size; this is what RFC 8878 recommends to allow.
+  static constexpr int kMaxWindowLog = 23;
+  static constexpr uint64_t kTables = 192 * 1024;  // and what waits for the end of its block
+  Decompressor() { make(); }
   ~Decompressor() override { ZSTD_freeDCtx(state_); }
 
   CodingResult process(Slices& in, Flush flush, Slices& out, BlockPool& pool) override {
@@ -91,12 +90,23 @@ class Decompressor final : public http::ContentCoder {
     return flush == Flush::kEnd && expects_more_ ? CodingResult::kInvalid : CodingResult::kOk;
   }
   void reset() override {
-    ZSTD_DCtx_reset(state_, ZSTD_reset_session_only);
+    if (ZSTD_sizeof_DCtx(state_) <= kMostKept) {
+      ZSTD_DCtx_reset(state_, ZSTD_reset_session_only);
+    } else {
+      ZSTD_freeDCtx(state_);
+      make();
+    }
     limit_.reset();
     expects_more_ = true;
   }
 
  private:
+  static constexpr size_t kMostKept = 1024 * 1024;  // with the window of the last body
+  void make() {
+    state_ = ZSTD_createDCtx();
+    WEIR_CHECK(state_ != nullptr);
+    ZSTD_DCtx_setParameter(state_, ZSTD_d_windowLogMax, kMaxWindowLog);
+  }
   CodingResult feed(const Slice& slice, CodedOutput& output) {
     ZSTD_inBuffer in{slice.data, slice.size, 0};
     while (true) {
@@ -114,7 +124,7 @@ class Decompressor final : public http::ContentCoder {
     }
   }
 
-  ZSTD_DCtx* state_;
+  ZSTD_DCtx* state_ = nullptr;
   http::RatioLimit limit_{100};
   bool expects_more_ = true;  // the last frame has not ended
 };
@@ -159,6 +169,10 @@ class DecompressorConfig final : public http::ContentCoding {
   std::string_view encoding() const override { return "zstd"; }
   std::string_view stat_name() const override { return "zstd"; }
   std::unique_ptr<http::ContentCoder> make_coder() const override { return std::make_unique<Decompressor>(); }
+  // Its window becomes real as the body comes.
+  uint64_t state_bytes(uint64_t body) const override {
+    return Decompressor::kTables + std::min(body, uint64_t{1} << Decompressor::kMaxWindowLog);
+  }
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "filters/http/decompressor/decompressor.h"
 
+#include <utility>
+
 #include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
@@ -14,14 +16,10 @@ namespace pb = envoy::extensions::filters::http::decompressor::v3;
 
 namespace {
 constexpr std::string_view kDetails = "decompression_failed";
+constexpr std::string_view kMemoryDetails = "decompression_memory_limit";
 constexpr std::string_view kBadRequest = "the body is not what its content-encoding says\n";
 constexpr std::string_view kBadResponse = "the upstream's body is not what its content-encoding says\n";
-
-// The flag is all that a log says of it, once the response has begun and is broken off.
-Action refuse_response(filter::Stream& stream) {
-  stream.info().flags.set(stream::ResponseFlag::kUpstreamProtocolError);
-  return stream.reply_local(502, kDetails, kBadResponse);
-}
+constexpr std::string_view kNoMemory = "too many bodies of this connection are being decompressed\n";
 
 }  // namespace
 
@@ -36,17 +34,28 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   return Action::kContinue;
 }
 
+Action Filter::refuse_request(filter::Stream& stream, Outcome outcome) {
+  return outcome == Outcome::kInvalid ? stream.reply_local(400, kDetails, kBadRequest)
+                                      : stream.reply_local(503, kMemoryDetails, kNoMemory);
+}
+
+// The flag is all that a log says of it, once the response has begun and is broken off.
+Action Filter::refuse_response(filter::Stream& stream, Outcome outcome) {
+  if (outcome == Outcome::kNoMemory) return stream.reply_local(503, kMemoryDetails, kNoMemory);
+  stream.info().flags.set(stream::ResponseFlag::kUpstreamProtocolError);
+  return stream.reply_local(502, kDetails, kBadResponse);
+}
+
 Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
-  if (!decompress(request_, settings_.request, stream, data, end))
-    return stream.reply_local(400, kDetails, kBadRequest);
-  return Action::kContinue;
+  const Outcome outcome = decompress(request_, settings_.request, stream, data, end);
+  return outcome == Outcome::kOk ? Action::kContinue : refuse_request(stream, outcome);
 }
 
 Action Filter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) {
   if (!request_) return Action::kContinue;
   Slices rest;
-  if (!decompress(request_, settings_.request, stream, rest, true))
-    return stream.reply_local(400, kDetails, kBadRequest);
+  const Outcome outcome = decompress(request_, settings_.request, stream, rest, true);
+  if (outcome != Outcome::kOk) return refuse_request(stream, outcome);
   stream.inject_data(rest);
   return Action::kContinue;
 }
@@ -65,14 +74,15 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 }
 
 Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) {
-  if (!decompress(response_, settings_.response, stream, data, end)) return refuse_response(stream);
-  return Action::kContinue;
+  const Outcome outcome = decompress(response_, settings_.response, stream, data, end);
+  return outcome == Outcome::kOk ? Action::kContinue : refuse_response(stream, outcome);
 }
 
 Action Filter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
   if (!response_) return Action::kContinue;
   Slices rest;
-  if (!decompress(response_, settings_.response, stream, rest, true)) return refuse_response(stream);
+  const Outcome outcome = decompress(response_, settings_.response, stream, rest, true);
+  if (outcome != Outcome::kOk) return refuse_response(stream, outcome);
   stream.inject_data(rest);
   return Action::kContinue;
 }
@@ -111,27 +121,43 @@ void Filter::begin(Body& body, const DirectionSettings& direction, filter::Strea
   direction.decompressed.inc();
 }
 
-bool Filter::decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data,
-                        bool end) {
-  http::CoderPool::Lent& coder = body.coder;
+void Filter::end(Body& body, filter::Stream& stream) const {
+  body.coder.give_back();
+  stream.host().hold_state(-static_cast<int64_t>(std::exchange(body.held, 0)));
+}
+
+Filter::Outcome Filter::decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data,
+                                   bool end) {
   body.empty &= data.empty();
   if (body.empty) {  // nothing of unstated length is nothing, not a coding that was cut short
-    if (end) coder.give_back();
-    return true;
+    if (end) body.coder.give_back();
+    return Outcome::kOk;
   }
   Slices plain;
   direction.compressed_bytes.add(data.size());
   http::Flush flush = end ? http::Flush::kEnd : http::Flush::kSync;
-  http::CodingResult result = coder->process(data, flush, plain, stream.lane().blocks());
-  if (result != http::CodingResult::kOk) {
+  if (body.coder->process(data, flush, plain, stream.lane().blocks()) != http::CodingResult::kOk) {
     direction.failed.inc();
-    coder.give_back();
-    return false;
+    this->end(body, stream);
+    return Outcome::kInvalid;
   }
+  body.plain_bytes += plain.size();
   direction.uncompressed_bytes.add(plain.size());
   data = std::move(plain);
-  if (end) coder.give_back();
-  return true;
+  if (end) {
+    this->end(body, stream);
+    return Outcome::kOk;
+  }
+  const uint64_t more = settings_.coders->coding().state_bytes(body.plain_bytes) - body.held;
+  if (more == 0) return Outcome::kOk;
+  if (!stream.host().may_hold_state(more)) {
+    direction.failed_memory.inc();
+    this->end(body, stream);
+    return Outcome::kNoMemory;
+  }
+  stream.host().hold_state(static_cast<int64_t>(more));
+  body.held += more;
+  return Outcome::kOk;
 }
 
 namespace {
@@ -146,6 +172,7 @@ void read_direction(const pb::Decompressor::CommonDirectionConfig& proto, filter
   direction.uncompressed_bytes = scope.counter(prefix + "total_uncompressed_bytes");
   direction.compressed_bytes = scope.counter(prefix + "total_compressed_bytes");
   direction.failed = scope.counter(prefix + "failed");
+  direction.failed_memory = scope.counter(prefix + "failed_memory");
 }
 
 struct Config : Settings {

@@ -16,7 +16,7 @@ namespace weir::filters::decompressor {
 struct DirectionSettings {
   runtime::RuntimeFlag enabled;
   bool ignore_no_transform = false;
-  stats::Counter decompressed, not_decompressed, uncompressed_bytes, compressed_bytes, failed;
+  stats::Counter decompressed, not_decompressed, uncompressed_bytes, compressed_bytes, failed, failed_memory;
 };
 
 // [immutable]
@@ -42,13 +42,18 @@ class Filter : public filter::HttpFilter {
   struct Body {
     explicit operator bool() const { return static_cast<bool>(coder); }
     http::CoderPool::Lent coder;  // none: it is left alone, or over
+    uint64_t plain_bytes = 0;     // have come of it
+    uint64_t held = 0;            // bytes that the host knows of
     bool empty = true;            // up to now
   };
+  enum class Outcome : uint8_t { kOk, kInvalid, kNoMemory };
   // Takes our coding off the headers; false if it is not there or may not be.
   bool unmark(const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers) const;
+  void end(Body& body, filter::Stream& stream) const;
   void begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers);
-  // False: the body is not what it says.
-  bool decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data, bool end);
+  static filter::Action refuse_request(filter::Stream& stream, Outcome outcome);
+  static filter::Action refuse_response(filter::Stream& stream, Outcome outcome);
+  Outcome decompress(Body& body, const DirectionSettings& direction, filter::Stream& stream, Slices& data, bool end);
 
   const Settings& settings_;
   Body request_;

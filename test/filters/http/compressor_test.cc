@@ -3,6 +3,7 @@
 
 #include "core/http/content_coding.h"
 #include "envoy/extensions/compression/brotli/compressor/v3/brotli.pb.h"
+#include "envoy/extensions/compression/brotli/decompressor/v3/brotli.pb.h"
 #include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
 #include "envoy/extensions/compression/gzip/decompressor/v3/gzip.pb.h"
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
@@ -639,6 +640,35 @@ TEST(Decompressor, ABodyThatIsNoneIs400) {
     EXPECT_EQ(harness.response().header(":status"), "400");
     EXPECT_EQ(harness.details(), "decompression_failed");
   });
+}
+
+// What it holds is known to the stream while the body is under way, and a body for which there is no room ends.
+TEST(Decompressor, WhatDecodersHoldIsBounded) {
+  PluginScope plugins;
+  Exchange script;
+  script.request.back().second = "br";
+  const std::string coded = run_exchange({plugins.http_filter(brotli())}, script).result.body;
+  auto proto = decompressor();
+  proto.mutable_decompressor_library()->mutable_typed_config()->PackFrom(
+      compression::brotli::decompressor::v3::Brotli());
+  for (const bool room : {true, false}) {
+    FilterHarness harness({plugins.http_filter(proto)});
+    harness.limit_state(room ? 1 << 20 : 1000);
+    harness.send_headers({{":method", "POST"}, {":path", "/"}, {"content-encoding", "br"}});
+    harness.send_data(coded.substr(0, coded.size() / 2));
+    harness.run(20ms);
+    if (room) {
+      EXPECT_GE(harness.held_state(), 64 * 1024);
+      harness.send_data(coded.substr(coded.size() / 2), true);
+      harness.run(20ms);
+      EXPECT_EQ(harness.request().body, kText);
+    } else {
+      EXPECT_EQ(harness.response().header(":status"), "503");
+      EXPECT_EQ(harness.details(), "decompression_memory_limit");
+    }
+    EXPECT_EQ(harness.held_state(), 0);
+  }
+  EXPECT_EQ(plugins.store().counter("test.decompressor.any.brotli.request.failed_memory").value(), 1u);
 }
 
 }  // namespace
