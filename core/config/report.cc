@@ -61,6 +61,8 @@ filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
                     const std::string& hint, bool unsupported, const std::string& found) {
+  if (!as_one_.empty() && path.starts_with(as_one_) && path != as_one_)
+    return add_at(as_one_, as_one_, message, severity, hint, unsupported, found);
   Position position = positions_.find(place);
   const bool error = severity == Severity::kError;
   if (error && broken_.contains(path)) return;
