@@ -14,6 +14,9 @@ namespace {
 // What to do about a text that is not an IP address.
 std::string address_hint(std::string_view text, const std::string& path) {
   const size_t colon = text.find(':');
+  if (text.find("://") != std::string_view::npos) {
+    return "; write it without the " + std::string(text.substr(0, colon + 3));
+  }
   if (text.starts_with('[')) {
     return "; write it without the brackets";
   }

@@ -225,7 +225,7 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {
     const Event key = tape->at(i);
     if (key.value != "type_url" && key.value != "typeUrl" && key.value != "value" && key.value != "@type") {
-      unknown_field(key);
+      unknown_field(key, nullptr);
     }
   }
   open_.pop_back();

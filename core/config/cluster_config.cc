@@ -17,7 +17,9 @@
 #include "core/http/url.h"
 #include "core/lb/by_name.h"
 #include "core/lb/destinations.h"
+#include "core/stream/added_tlv.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/core/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
@@ -298,6 +300,43 @@ void read_order(const cluster_v3::UpstreamConnectionOptions::HappyEyeballsConfig
   if (out.first_count == 0) at.error_at("first_address_family_count", "is 0; at least 1 is tried at a time");
 }
 
+// The one key of a host's typed metadata that is read: entries of the PROXY headers to it. Null: there are none.
+std::shared_ptr<const stream::HostTlvs> read_tlvs(const envoy::config::core::v3::Metadata& proto,
+                                                  const std::string& path, ConfigReport& report) {
+  using envoy::config::core::v3::PerHostConfig;
+  std::shared_ptr<stream::HostTlvs> out;
+  for (const auto& [name, any] : proto.typed_filter_metadata()) {
+    std::string at = path;
+    append_path_name(at, "typed_filter_metadata");
+    append_path_name(at, name);
+    if (name != "envoy.transport_sockets.proxy_protocol") {
+      report.warning(at, "has no effect in weir: nothing that could read it is supported");
+      continue;
+    }
+    const std::string& type = PerHostConfig::descriptor()->full_name();
+    if (filter::type_of_url(any.type_url()) != type) {
+      report.warning(at, "has no effect: under this key weir reads an " + type);
+      continue;
+    }
+    const std::unique_ptr<google::protobuf::Message> message = report.unpack(any, at);
+    if (message == nullptr) continue;
+    const auto& config = static_cast<const PerHostConfig&>(*message);
+    at += ".added_tlvs";
+    out = std::make_shared<stream::HostTlvs>();
+    out->fingerprint = fingerprint(config);
+    for (stream::AddedTlv& one :
+         filter::translate_all(report.translator(), &filter::ConfigTranslator::tlv, config.added_tlvs(), at)) {
+      const auto same = [&one](const stream::AddedTlv& other) { return other.type == one.type; };
+      if (std::ranges::any_of(out->entries, same)) {
+        report.warning(at, "has the type " + std::to_string(one.type) + " twice; the first counts");
+      } else {
+        out->entries.push_back(std::move(one));
+      }
+    }
+  }
+  return out;
+}
+
 // Each priority's localities have one weight each.
 class LocalityWeights {
  public:
@@ -372,7 +411,8 @@ void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, C
                      "\"" + endpoint.hostname + "\" " + std::string(http::kAuthorityRule));
       }
       if (endpoint.hostname.empty()) endpoint.hostname = endpoint.name;
-      if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
+      if (one.has_metadata())
+        endpoint.metadata = translate(one.metadata(), read_tlvs(one.metadata(), place + ".metadata", report));
       if (out.subsets != nullptr) check_subsets_of(endpoint, place, *out.subsets, report);
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       weights += endpoint.weight;

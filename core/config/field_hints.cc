@@ -21,6 +21,7 @@ struct RemovedField {
   std::string_view field;
   const char* hint;
 };
+constexpr const char* kKubernetes = "this is a Kubernetes object; weir reads the configuration that is inside of it";
 constexpr RemovedField kRemoved[] = {
     {"Cluster", "hosts", "v3 has load_assignment instead"},
     {"Cluster", "tls_context", "v3 has transport_socket with an UpstreamTlsContext instead"},
@@ -29,7 +30,8 @@ constexpr RemovedField kRemoved[] = {
     {"LbEndpoint", "address", "it belongs inside of endpoint"},
     {"UpstreamTlsContext", "server_name", "the name that is sent to the server is sni"},
     {"Bootstrap", "runtime", "v3 has layered_runtime instead"},
-    {"Bootstrap", "apiVersion", "this is a Kubernetes object; weir reads the configuration that is inside of it"},
+    {"Bootstrap", "apiVersion", kKubernetes},
+    {"Bootstrap", "kind", kKubernetes},
     {"Bootstrap", "resources",
      "this is what lds_config, cds_config or sds_config take; a bootstrap has static_resources"},
     {"Bootstrap", "configs", "this is a dump of a running proxy, and not a configuration"},
@@ -46,6 +48,16 @@ constexpr RemovedField kRemoved[] = {
     {"HttpConnectionManager.Tracing", "operation_name", "v3 takes the direction from the listener's traffic_direction"},
 };
 
+// The same of values of enums.
+struct RemovedValue {
+  std::string_view type;
+  std::string_view value;
+  const char* hint;
+};
+constexpr RemovedValue kRemovedValues[] = {
+    {"envoy.config.cluster.v3.Cluster.LbPolicy", "ORIGINAL_DST_LB", "v3 has CLUSTER_PROVIDED instead"},
+};
+
 const FieldDescriptor* field_named(const Descriptor& type, std::string_view name) {
   for (int i = 0; i < type.field_count(); ++i) {
     if (type.field(i)->name() == name || type.field(i)->json_name() == name) {
@@ -55,17 +67,46 @@ const FieldDescriptor* field_named(const Descriptor& type, std::string_view name
   return nullptr;
 }
 
+// What people write fields of; nullptr for other kinds of fields.
+const Descriptor* written_message(const FieldDescriptor& field) {
+  const Descriptor* inner = field.message_type();
+  const bool written = inner != nullptr && !field.is_map() && !field.options().deprecated() &&
+                       !inner->full_name().starts_with("google.protobuf.");
+  return written ? inner : nullptr;
+}
+
 // The field of `type` whose message has a field of that name.
 const FieldDescriptor* field_with(const Descriptor& type, std::string_view name) {
   for (int i = 0; i < type.field_count(); ++i) {
-    const FieldDescriptor* field = type.field(i);
-    const Descriptor* inner = field->message_type();
-    if (inner != nullptr && !field->is_map() && !field->options().deprecated() &&
-        !inner->full_name().starts_with("google.protobuf.") && field_named(*inner, name) != nullptr) {
-      return field;
+    const Descriptor* inner = written_message(*type.field(i));
+    if (inner != nullptr && field_named(*inner, name) != nullptr) {
+      return type.field(i);
     }
   }
   return nullptr;
+}
+
+// The field beside which a message further out has one of that name.
+const FieldDescriptor* field_around(std::string_view name, std::span<const OpenMessage> open) {
+  for (size_t i = open.size() - 1; i-- > 0;) {
+    if (open[i].field != nullptr && field_named(*open[i].type, name) != nullptr) {
+      return open[i].field;
+    }
+  }
+  return nullptr;
+}
+
+// "outer.inner", where a field of that name is one level further down; empty if there are several such places.
+std::string fields_with(const Descriptor& type, std::string_view name) {
+  std::string found;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const Descriptor* outer = written_message(*type.field(i));
+    const FieldDescriptor* inner = outer != nullptr ? field_with(*outer, name) : nullptr;
+    if (inner == nullptr) continue;
+    if (!found.empty()) return "";
+    found = type.field(i)->name() + "." + inner->name();
+  }
+  return found;
 }
 
 std::vector<std::string_view> words(std::string_view name) {
@@ -80,20 +121,23 @@ std::vector<std::string_view> words(std::string_view name) {
   return out;
 }
 
-// Every word of `some` begins a word of `all`, or is begun by it: min and minimum, certs and cert.
-bool covers(const std::vector<std::string_view>& all, const std::vector<std::string_view>& some) {
+// min and minimum, certs and cert. A matcher is no match.
+bool begins(std::string_view longer, std::string_view shorter) {
   constexpr size_t kLeast = 3;
+  return shorter.size() >= kLeast && longer.starts_with(shorter) && longer.substr(shorter.size()) != "er";
+}
+
+// Every word of `some` begins a word of `all`, or is begun by it.
+bool covers(const std::vector<std::string_view>& all, const std::vector<std::string_view>& some) {
   return std::all_of(some.begin(), some.end(), [&](std::string_view word) {
     return std::any_of(all.begin(), all.end(), [&](std::string_view other) {
-      return word == other ||
-             (std::min(word.size(), other.size()) >= kLeast && (word.starts_with(other) || other.starts_with(word)));
+      return word == other || begins(word, other) || begins(other, word);
     });
   });
 }
 
-// The field that was probably meant: one that is spelt nearly so, or one that has the same words and more (port for
-// port_value, service_cluster for cluster).
-std::string nearest_field(const Descriptor& type, std::string_view key) {
+// The field that is spelt nearly so.
+std::string nearest_spelling(const Descriptor& type, std::string_view key) {
   NearestName nearest(key);
   for (const bool deprecated : {false, true}) {
     for (int i = 0; i < type.field_count(); ++i) {
@@ -102,10 +146,12 @@ std::string nearest_field(const Descriptor& type, std::string_view key) {
       }
     }
   }
-  if (!nearest.best().empty()) {
-    return std::string(nearest.best());
-  }
-  // Of those that have all its words the shortest; of those the one that begins with it.
+  return std::string(nearest.best());
+}
+
+// The field that has the same words and more (port for port_value), or fewer (service_cluster for cluster). Of those
+// that have all its words the shortest; of those the one that begins with it.
+std::string nearest_words(const Descriptor& type, std::string_view key) {
   const std::vector<std::string_view> wanted = words(key);
   const FieldDescriptor* best = nullptr;
   size_t best_rank = SIZE_MAX;
@@ -183,8 +229,30 @@ std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage
   if (const FieldDescriptor* inner = field_with(type, key)) {
     return "it belongs inside of " + inner->name();
   }
-  if (const std::string nearest = nearest_field(type, key); !nearest.empty()) {
+  const std::string nearest = nearest_spelling(type, key);
+  constexpr size_t kSlip = 2;
+  if (!nearest.empty() && edit_distance(key, nearest, kSlip) <= kSlip) {
     return "did you mean " + nearest + "?";
+  }
+  // What has exactly this name elsewhere is likelier than what has rather another one here. Not for a single word,
+  // which may be anything.
+  if (!extension && key.find('_') != std::string_view::npos) {
+    if (const FieldDescriptor* outer = field_around(key, open)) {
+      return "it belongs further out, beside " + outer->name();
+    }
+    if (const std::string inner = fields_with(type, key); !inner.empty()) {
+      return "it belongs inside of " + inner;
+    }
+  }
+  const FieldDescriptor* beside = open.size() == 2 ? field_with(*open.front().type, key) : nullptr;
+  if (beside != nullptr && beside != open.front().field) {
+    return "it belongs inside of " + beside->name();
+  }
+  if (!nearest.empty()) {
+    return "did you mean " + nearest + "?";
+  }
+  if (const std::string similar = nearest_words(type, key); !similar.empty()) {
+    return "did you mean " + similar + "?";
   }
   if (extension) {
     return "the settings of an extension belong inside of typed_config";
@@ -192,12 +260,16 @@ std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage
   if (open.back().for_list && open.size() > 1 && open[open.size() - 2].field != nullptr) {
     return open[open.size() - 2].field->name() + " is a list; begin each item with '- '";
   }
-  for (size_t i = open.size() - 1; i-- > 0;) {
-    if (open[i].field != nullptr && field_named(*open[i].type, key) != nullptr) {
-      return "it belongs further out, beside " + open[i].field->name();
-    }
+  if (const FieldDescriptor* outer = field_around(key, open)) {
+    return "it belongs further out, beside " + outer->name();
   }
   return type.field_count() == 0 ? type.name() + " has no fields" : "";
+}
+
+const FieldDescriptor* find_field(const Descriptor& type, std::string_view name) { return field_named(type, name); }
+
+bool is_left_empty(const Descriptor& type) {
+  return type.full_name().starts_with("google.api.expr.") || type.full_name().starts_with("cel.expr.");
 }
 
 std::string message_from_text_hint(const Descriptor& type, std::string_view text, bool secret) {
@@ -242,6 +314,8 @@ std::string message_from_text_hint(const Descriptor& type, std::string_view text
     }
   }
   std::string_view host, port;
+  constexpr std::string_view kOfV1 = "tcp://";
+  if (text.starts_with(kOfV1)) text.remove_prefix(kOfV1.size());
   if (!split_address(text, host, port)) {
     host = text;
     port = "...";
@@ -288,6 +362,9 @@ EnumNames enum_names(const google::protobuf::EnumDescriptor& type, std::string_v
     out.allowed += ", ... (" + std::to_string(names) + " names)";
   }
   out.hint = template_hint(written);
+  for (const RemovedValue& removed : kRemovedValues) {
+    if (removed.type == type.full_name() && removed.value == written) out.hint = removed.hint;
+  }
   if (out.hint.empty() && !nearest.best().empty() && names > kNamesShown) {
     out.hint = "did you mean " + std::string(nearest.best()) + "?";
   }

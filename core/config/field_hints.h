@@ -19,6 +19,12 @@ struct OpenMessage {
 // `key` is no field of the innermost message.
 std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage> open);
 
+// By name, or by its name in camel case; nullptr: there is none.
+const google::protobuf::FieldDescriptor* find_field(const google::protobuf::Descriptor& type, std::string_view name);
+
+// Messages of which the API has the name alone: what is in one is no mistake, whatever it is.
+bool is_left_empty(const google::protobuf::Descriptor& type);
+
 // `text` is what stands where a message of that type is wanted; empty if there is nothing useful to say. The text is
 // not repeated when `secret`.
 std::string message_from_text_hint(const google::protobuf::Descriptor& type, std::string_view text, bool secret);

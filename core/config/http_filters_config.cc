@@ -33,14 +33,21 @@ void check_order(const HttpFilters& filters, ChainSide side, const std::string& 
       return;
     }
   }
-  if (terminal.empty()) {
-    scope.error(field, "must not be empty; the last filter is " + last_one);
-  } else if (!terminal.back().value_or(true)) {
+  if (!terminal.back().value_or(true)) {
     const int last = static_cast<int>(terminal.size()) - 1;
     scope.below(field, last)
         .error("", filters[last].name() + " does not end the chain, and is the last filter; add " + last_one +
                        " behind it");
   }
+}
+
+// What serves the requests of a connection manager that names no filters: the published API allows that.
+HttpFilters router_alone() {
+  HttpFilters filters;
+  HttpFilter& router = *filters.Add();
+  router.set_name("envoy.filters.http.router");
+  router.mutable_typed_config()->set_type_url("type.googleapis.com/envoy.extensions.filters.http.router.v3.Router");
+  return filters;
 }
 
 // Routes address filters by name (typed_per_filter_config).
@@ -70,6 +77,13 @@ std::shared_ptr<const filter::HttpChainConfig> Translator::http_filters(
     const google::protobuf::RepeatedPtrField<HttpFilter>& filters, ChainSide side, FactoryScope& scope,
     std::string_view list) {
   const std::string field(list);
+  if (filters.empty() && side == ChainSide::kDownstream) {
+    const HttpFilters meant = router_alone();
+    scope.warning(field, "there are none, so weir routes as if " + meant[0].name() +
+                             " was the only one; write it down: - {name: " + meant[0].name() +
+                             ", typed_config: {\"@type\": " + meant[0].typed_config().type_url() + "}}");
+    return http_filters(meant, side, scope, list);
+  }
   std::vector<filter::HttpFilterEntry> entries;
   std::vector<std::optional<bool>> terminal(static_cast<size_t>(filters.size()));
   size_t errors_before = scope.report().errors();

@@ -171,11 +171,12 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
   std::vector<Seen> seen;
   const MessageInfo& known = info(*out.GetDescriptor());
   open_.push_back({out.GetDescriptor(), nullptr, std::exchange(for_list_, false)});
+  ended_.clear();
   Event key;
   while (walk.next(key)) {
     const auto at = known.fields.find(key.value);
     if (at == known.fields.end()) {
-      unknown_field(key);
+      unknown_field(key, &out);
       cursor_.skip(cursor_.next());
       continue;
     }
@@ -223,6 +224,12 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
     secret_ -= secret ? 1 : 0;
     open_.back().field = nullptr;
     index_.leave();
+    if (!field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+        info(*field->message_type()).kind == WellKnown::kNone) {
+      ended_.push_back(field);
+    } else {
+      ended_.clear();
+    }
     seen.push_back({field, place, set});
   }
   open_.pop_back();
@@ -357,13 +364,43 @@ void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const
   }
 }
 
-void MessageBuilder::unknown_field(const Event& key) {
-  if (options_.unknown_fields == OnUnknown::kIgnore) {
+bool MessageBuilder::belongs_above(std::string_view name, const Message& out, std::string& path, std::string& hint) {
+  // From the message that ended last, which is the innermost.
+  for (size_t i = 0; i < ended_.size(); ++i) {
+    const FieldDescriptor* field = find_field(*ended_[i]->message_type(), name);
+    if (field == nullptr) continue;
+    const Message* inner = &out;
+    for (size_t k = ended_.size(); k-- > i;) {
+      append_path_name(path, ended_[k]->name());
+      inner = &inner->GetReflection()->GetMessage(*inner, ended_[k]);
+    }
+    append_path_name(path, field->name());
+    hint = "it belongs inside of " + ended_[i]->name() + " above";
+    return field->is_repeated() || !inner->GetReflection()->HasField(*inner, field);
+  }
+  return false;
+}
+
+void MessageBuilder::unknown_field(const Event& key, const Message* out) {
+  if (options_.unknown_fields == OnUnknown::kIgnore || is_left_empty(*open_.back().type)) {
+    return;
+  }
+  const bool whole = open_.size() == 1;  // about the file as such
+  if (whole && other_kind_) {
     return;
   }
   const Severity severity = options_.unknown_fields == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   std::string hint = unknown_field_hint(key.value, open_);
+  other_kind_ = whole && hint.starts_with("this is ");
   std::string path = index_.current_path();
+  if (out != nullptr && hint.empty() && secret_ == 0) {
+    std::string meant = path;
+    std::string above;
+    if (belongs_above(key.value, *out, meant, above)) {
+      report(severity, key.place, std::move(meant), "unknown field here", shown(key.value), "", std::move(above));
+      return;
+    }
+  }
   if (secret_ > 0 && !hint.starts_with("did you mean") && !hint.starts_with("it belongs")) {
     // {inline_string:s3cret} and {s3cret} are keys too. What is nearly the name of a field is no secret.
     const std::string known(key.value.substr(0, key.value.find(':')));

@@ -90,7 +90,11 @@ class MessageBuilder {
   bool scalar(Message& out, const FieldDescriptor& field, const Event& value, bool add);
   bool enumerator(const FieldDescriptor& field, const Event& value, int& number);
   bool integer(const FieldDescriptor& field, const Event& value, uint64_t min_magnitude, uint64_t max, int64_t& out);
-  void unknown_field(const Event& key);
+  // `out`: what was read of the message so far; null: that is not known.
+  void unknown_field(const Event& key, const Message* out);
+  // Whether it is a field of a message that ended just above, indented too little; there it is missing. `path`: of
+  // `out`, and then of the field there.
+  bool belongs_above(std::string_view name, const Message& out, std::string& path, std::string& hint);
   // The configuration of an extension of which the file only says the name.
   void default_extension(Message& out);
 
@@ -132,7 +136,10 @@ class MessageBuilder {
   const LoadOptions& options_;
   bool yaml_;
   std::vector<OpenMessage> open_;
-  bool for_list_ = false;  // of the message that is opened next
+  bool for_list_ = false;    // of the message that is opened next
+  bool other_kind_ = false;  // the file is no configuration, which has been said
+  // Fields whose messages have ended behind the last other field, the innermost first.
+  std::vector<const FieldDescriptor*> ended_;
   size_t depth_ = 0;
   int secret_ = 0;  // above 0 inside of what must not be shown
   bool depth_reported_ = false;

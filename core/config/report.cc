@@ -61,15 +61,16 @@ filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
                     const std::string& hint, bool unsupported, const std::string& found) {
+  if (!as_one_.empty() && path.starts_with(as_one_) && path != as_one_)
+    return add_at(as_one_, as_one_, message, severity, hint, unsupported, found);
   Position position = positions_.find(place);
-  if (severity == Severity::kError) {
-    if (broken_.contains(path)) return;
-    if (const std::string_view absent = first_absent(positions_, path); !absent.empty()) {
-      const std::string around(parent_path(absent));
-      if (broken_parents_.contains(std::string(parent_path(path))) || misnamed_in_.contains(around) ||
-          broken_.contains(around))
-        return;
-    }
+  const bool error = severity == Severity::kError;
+  if (error && broken_.contains(path)) return;
+  if (const std::string_view absent = first_absent(positions_, path); !absent.empty()) {
+    const std::string around(parent_path(absent));
+    if (misnamed_in_.contains(around) ||
+        (error && (broken_parents_.contains(std::string(parent_path(path))) || broken_.contains(around))))
+      return;
   }
   Diagnostic diagnostic;
   diagnostic.file = std::string(position.file);

@@ -58,6 +58,19 @@ class Report final : public filter::ConfigReport {
   }
   filter::ConfigTranslator& translator() override { return translator_; }
 
+  // What is said about anything in the message at `path` is said about the message, until this goes: one that is made
+  // of a text has no fields for who wrote the text.
+  class AsOne {
+   public:
+    AsOne(Report& report, std::string path) : report_(report) { report_.as_one_ = std::move(path); }
+    ~AsOne() { report_.as_one_.clear(); }
+    AsOne(const AsOne&) = delete;
+    AsOne& operator=(const AsOne&) = delete;
+
+   private:
+    Report& report_;
+  };
+
   // Where find_secret() looks. Outlive the report.
   void set_secrets(SecretSources& secrets) { secrets_ = &secrets; }
   SourcesRead& sources() { return sources_; }
@@ -80,6 +93,7 @@ class Report final : public filter::ConfigReport {
   SourcesRead& sources_ = own_sources_;
   SecretSources* secrets_ = nullptr;
   const UnknownExtensions unknown_;
+  std::string as_one_;                              // see AsOne; empty: there is none
   std::unordered_set<std::string> broken_;          // paths with an error of loading
   std::unordered_set<std::string> broken_parents_;  // and what they are in
   std::unordered_set<std::string> misnamed_in_;     // those with a field of another name than was meant

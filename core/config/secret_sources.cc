@@ -136,6 +136,8 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
   }
   const ConfigSource& source = config.sds_config();
   const std::string at = path + ".sds_config";
+  if (source.resource_api_version() == envoy::config::core::v3::V2)
+    report.warning(at + ".resource_api_version", "V2 has no effect in weir: resources are those of V3; write V3");
   std::string file_name, field;
   switch (source.config_source_specifier_case()) {
     case ConfigSource::kPath:

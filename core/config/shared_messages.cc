@@ -279,13 +279,14 @@ void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, boo
 
 stream::Value to_value(const Struct& message, Arena& arena) { return stream::read_struct(message, arena); }
 
-std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message) {
-  if (message.filter_metadata().empty()) return nullptr;
+std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message,
+                                                        std::shared_ptr<const stream::HostTlvs> tlvs) {
+  if (message.filter_metadata().empty() && tlvs == nullptr) return nullptr;
   ArenaPool pool;
   Arena arena(pool);
   std::vector<stream::Field> fields;
   for (const auto& [name, value] : message.filter_metadata()) fields.push_back({name, to_value(value, arena)});
-  return std::make_shared<stream::StaticMetadata>(stream::make_struct(std::move(fields), arena));
+  return std::make_shared<stream::StaticMetadata>(stream::make_struct(std::move(fields), arena), std::move(tlvs));
 }
 
 Duration to_duration(const google::protobuf::Duration& message) {

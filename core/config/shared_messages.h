@@ -73,8 +73,10 @@ void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, htt
 void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
                const FieldReport& at);
 
-// Typed metadata is not supported yet. Null also if there is nothing in it.
-std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message);
+// Of typed metadata nothing is read but `tlvs`, by whoever knows that it is a host's. Null also if there is nothing in
+// it.
+std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message,
+                                                        std::shared_ptr<const stream::HostTlvs> tlvs = nullptr);
 stream::Value to_value(const google::protobuf::Struct& message, Arena& arena);
 
 Duration to_duration(const google::protobuf::Duration& message);  // saturates: three centuries are for ever

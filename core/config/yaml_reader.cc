@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/config/field_hints.h"
 #include "core/config/source_text.h"
 
 namespace weir::config {
@@ -150,6 +151,16 @@ bool YamlReader::fail_from_text(Place context, Place place) {
     if (at != std::string_view::npos) {
       fail({one.line, static_cast<uint32_t>(at + 1)}, "a template is left in the file",
            "fill it in before weir reads the file");
+      return true;
+    }
+  }
+  // ${NAME} is a text where it stands alone; inside of brackets its brace begins a mapping.
+  if (view_problem().starts_with("did not find expected ','")) {
+    const std::string_view text = line(place.line);
+    const size_t dollar = text.rfind("${", place.column);
+    if (dollar != std::string_view::npos) {
+      fail({place.line, static_cast<uint32_t>(dollar + 1)}, "a template is left in the file",
+           template_hint(text.substr(dollar)));
       return true;
     }
   }

@@ -17,6 +17,9 @@
 namespace weir::crypto {
 class Certificate;
 }
+namespace weir::stream {
+struct HostTlvs;
+}
 
 namespace weir::filter {
 
@@ -63,6 +66,10 @@ struct UpstreamTransportOptions {
 
   // Who is at the other end of weir, for those that tell it (PROXY protocol); null: nobody that is known.
   const stream::ProxyHeader* client = nullptr;
+
+  // Of the host that the connection goes to, for PROXY headers; null: none. Connections of one pool have one host, so
+  // options are not told apart by them.
+  const stream::HostTlvs* host_tlvs = nullptr;
 
   bool empty() const { return server_name.empty() && expected_names.empty() && offered.empty() && client == nullptr; }
 };

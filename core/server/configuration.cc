@@ -438,6 +438,7 @@ void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::Factor
   envoy::config::accesslog::v3::AccessLog& log = *older.Add();
   log.set_name("envoy.access_loggers.file");
   log.mutable_typed_config()->PackFrom(file);
+  const Report::AsOne text(report, scope.at("access_log_path"));
   for (auto& one : scope.translator().access_loggers(older, scope, "access_log_path"))
     out.access_logs.push_back(std::move(one));
 }

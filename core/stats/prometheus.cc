@@ -1,6 +1,7 @@
 // Statistics for Prometheus, as text and as delimited messages of io.prometheus.client. The walk is the same: families
 // by name, their series below them.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
@@ -26,6 +27,12 @@ std::string prometheus_name(std::string_view prefix, std::string_view dotted) {
 
 namespace {
 
+// Exact to the three digits that the percentages have: 0.999, and not 0.9990000000000001.
+double rank_of(double percent) { return std::round(percent * 10) / 1000; }
+
+// What a histogram is shown as.
+bool as_summary(const RenderOptions& options) { return options.buckets == RenderOptions::Buckets::kQuantiles; }
+
 std::string_view type_name(Type type) {
   switch (type) {
     case Type::kCounter:
@@ -40,8 +47,9 @@ std::string_view type_name(Type type) {
 
 // All samples of one Prometheus name.
 struct PrometheusFamily {
-  explicit PrometheusFamily(const Sample& sample) : type(sample.type), dotted(sample.tagged) {}
+  PrometheusFamily(const Sample& sample, bool summary) : type(sample.type), summary(summary), dotted(sample.tagged) {}
   Type type;
+  bool summary;         // a histogram is a summary
   std::string dotted;   // of the first sample
   std::string written;  // of its series
   size_t series = 0;
@@ -117,18 +125,12 @@ struct TextShape {
     out += '\n';
   }
   static void histogram(std::string& out, std::string_view name, std::string_view labels, const HistogramSnapshot& all,
-                        std::span<const double> bounds, const RenderOptions&) {
-    for (double bound : bounds) {
-      std::string le = "le=\"";
-      append_number(le, bound, "");
-      le += '"';
-      series(out, name, "_bucket", labels, le);
-      append_number(out, all.count_at_most(bound));
-      out += '\n';
+                        std::span<const double> bounds, const RenderOptions& options) {
+    if (as_summary(options)) {
+      quantiles(out, name, labels, all);
+    } else {
+      buckets(out, name, labels, all, bounds);
     }
-    series(out, name, "_bucket", labels, "le=\"+Inf\"");
-    append_number(out, all.count);
-    out += '\n';
     series(out, name, "_sum", labels);
     append_number(out, all.sum);
     out += '\n';
@@ -142,11 +144,37 @@ struct TextShape {
     return family.written.starts_with(start) || family.written.find('\n' + start) != std::string::npos;
   }
   static void family(std::string& out, std::string_view name, const PrometheusFamily& family) {
-    ((((out += "# TYPE ") += name) += ' ') += type_name(family.type)) += '\n';
+    const bool summary = family.type == Type::kHistogram && family.summary;
+    ((((out += "# TYPE ") += name) += ' ') += summary ? "summary" : type_name(family.type)) += '\n';
     out += family.written;
   }
 
  private:
+  static void quantiles(std::string& out, std::string_view name, std::string_view labels,
+                        const HistogramSnapshot& all) {
+    for (double percent : kQuantiles) {
+      std::string quantile = "quantile=\"";
+      append_number(quantile, rank_of(percent), "");
+      quantile += '"';
+      series(out, name, "", labels, quantile);
+      append_number(out, all.quantile(percent), "NaN");
+      out += '\n';
+    }
+  }
+  static void buckets(std::string& out, std::string_view name, std::string_view labels, const HistogramSnapshot& all,
+                      std::span<const double> bounds) {
+    for (double bound : bounds) {
+      std::string le = "le=\"";
+      append_number(le, bound, "");
+      le += '"';
+      series(out, name, "_bucket", labels, le);
+      append_number(out, all.count_at_most(bound));
+      out += '\n';
+    }
+    series(out, name, "_bucket", labels, "le=\"+Inf\"");
+    append_number(out, all.count);
+    out += '\n';
+  }
   // The series' text up to the value: `name{labels} `.
   static void series(std::string& out, std::string_view name, std::string_view suffix, std::string_view labels,
                      std::string_view more = {}) {
@@ -170,18 +198,22 @@ struct ProtobufShape {
     kMetricLabel = 1,
     kMetricGauge = 2,
     kMetricCounter = 3,
+    kMetricSummary = 4,
     kMetricHistogram = 7,
     kLabelName = 1,
     kLabelValue = 2,
     kValue = 1,  // of a gauge or counter
     kSampleCount = 1,
     kSampleSum = 2,
+    kQuantile = 3,  // of a summary
     kBucket = 3,
     kSchema = 5,
     kZeroThreshold = 6,
     kZeroCount = 7,
     kPositiveSpan = 12,
     kPositiveDelta = 13,
+    kQuantileRank = 1,
+    kQuantileValue = 2,
     kCumulativeCount = 1,
     kUpperBound = 2,
     kSpanOffset = 1,
@@ -213,7 +245,16 @@ struct ProtobufShape {
     ProtoWriter writer(text);
     writer.number(kSampleCount, all.count);
     writer.real(kSampleSum, static_cast<double>(all.sum));
-    if (options.buckets == RenderOptions::Buckets::kNative) {
+    if (as_summary(options)) {
+      std::string quantile;
+      for (double percent : kQuantiles) {
+        quantile.clear();
+        ProtoWriter one(quantile);
+        one.real(kQuantileRank, rank_of(percent));
+        one.real(kQuantileValue, all.quantile(percent));
+        writer.bytes(kQuantile, quantile);
+      }
+    } else if (options.buckets == RenderOptions::Buckets::kNative) {
       native_buckets(writer, all);
     } else {
       std::string bucket;
@@ -225,15 +266,14 @@ struct ProtobufShape {
         writer.bytes(kBucket, bucket);
       }
     }
-    metric(out, labels, kMetricHistogram, text);
+    metric(out, labels, as_summary(options) ? kMetricSummary : kMetricHistogram, text);
   }
   // Labels are followed by the field of the value.
   static bool has(const PrometheusFamily& family, std::string_view, std::string_view labels) {
-    const char behind = static_cast<char>((family.type == Type::kHistogram ? kMetricHistogram
-                                           : family.type == Type::kGauge   ? kMetricGauge
-                                                                           : kMetricCounter)
-                                              << 3 |
-                                          2);
+    const Field field = family.type == Type::kHistogram ? (family.summary ? kMetricSummary : kMetricHistogram)
+                        : family.type == Type::kGauge   ? kMetricGauge
+                                                        : kMetricCounter;
+    const char behind = static_cast<char>(field << 3 | 2);
     std::string_view rest = family.written;
     while (!rest.empty()) {
       size_t size = 0, at = 1;
@@ -253,7 +293,9 @@ struct ProtobufShape {
     ProtoWriter writer(text);
     writer.bytes(kFamilyName, name);
     // The published numbers of the types.
-    writer.number(kFamilyType, family.type == Type::kHistogram ? 4 : family.type == Type::kGauge ? 1 : 0);
+    writer.number(kFamilyType, family.type == Type::kHistogram ? (family.summary ? 2 : 4)
+                               : family.type == Type::kGauge   ? 1
+                                                               : 0);
     ProtoWriter(out).varint(text.size() + family.written.size());
     out += text;
     out += family.written;
@@ -312,6 +354,13 @@ bool is_called_other(const Sample& sample) {
   return std::all_of(sample.tags.begin(), sample.tags.end(), [](const Tag& tag) { return tag.value == kOther; });
 }
 
+// What is shown of a histogram: all that it has counted, and as a summary what came in the last interval.
+HistogramSnapshot shown_of(const Frozen& store, const Sample& sample, const RenderOptions& options) {
+  if (!as_summary(options)) return read_histogram(sample.cell);
+  const HistogramSnapshot* interval = store.interval(sample.cell);
+  return interval != nullptr ? *interval : HistogramSnapshot();
+}
+
 template <class Shape>
 std::string render_families(const Frozen& store, const RenderOptions& options) {
   std::map<std::string, PrometheusFamily, std::less<>> families;
@@ -322,7 +371,7 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
       (name += '_') += type_name(sample.type);
       at = families.find(name);
     }
-    if (at == families.end()) at = families.emplace(name, PrometheusFamily(sample)).first;
+    if (at == families.end()) at = families.emplace(name, PrometheusFamily(sample, as_summary(options))).first;
     PrometheusFamily& family = at->second;
     if (family.type != sample.type) return;
     if (sample.type == Type::kHistogram && family.series == 0)
@@ -334,7 +383,7 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
         if (!family.other_tags.contains(tag.name)) family.other_tags.emplace(tag.name);
       }
       if (sample.type == Type::kHistogram) {
-        merge(family.other, read_histogram(sample.cell));
+        merge(family.other, shown_of(store, sample, options));
       } else {
         family.other_sum += sample.value;
       }
@@ -345,7 +394,7 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
     // A series must not appear twice: possible only where two dotted names became one.
     if (family.dotted != sample.tagged && Shape::has(family, name, labels)) return;
     if (sample.type == Type::kHistogram) {
-      Shape::histogram(family.written, name, labels, read_histogram(sample.cell),
+      Shape::histogram(family.written, name, labels, shown_of(store, sample, options),
                        store.bounds(sample.name, options.bounds), options);
     } else {
       Shape::value(family.written, name, labels, sample);

@@ -24,8 +24,9 @@ struct RenderOptions {
   std::span<const Tag> tags = {};                   // of every statistic: labels, and in JSON once for all under "weir"
   // What text and JSON say of histograms: quantiles, or how many values came up to each bound (or between it and the
   // one before), in the last interval and in all. kDetailed: quantiles, and the buckets in which values are counted.
-  // kNative: of the messages for Prometheus alone, which else have cumulative ones, as its text always has.
-  enum class Buckets : uint8_t { kSummary, kCumulative, kDisjoint, kDetailed, kNative };
+  // Prometheus gets cumulative ones, but for kNative (in messages alone), and kQuantiles: summaries of the last
+  // interval.
+  enum class Buckets : uint8_t { kSummary, kCumulative, kDisjoint, kDetailed, kNative, kQuantiles };
   Buckets buckets = Buckets::kSummary;
   // So many series has a Prometheus name at most; those behind them, in name order, are one, whose own labels have the
   // value "other". 0: no limit.

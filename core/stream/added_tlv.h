@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/arena.h"
 #include "core/stream/formatter.h"
@@ -18,6 +19,12 @@ struct AddedTlv {
 
   // As the header has it. A longer value than an entry can have is cut off: no header has room for it anyway.
   void append_to(std::string& tlvs, const LogSubject& subject, Arena& arena) const;
+};
+
+// Those of one host (envoy.transport_sockets.proxy_protocol of its metadata): each type once. [immutable]
+struct HostTlvs {
+  std::vector<AddedTlv> entries;
+  uint64_t fingerprint = 0;  // of the configuration
 };
 
 }  // namespace weir::stream

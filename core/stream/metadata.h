@@ -5,25 +5,32 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "core/base/arena.h"
 #include "core/stream/value.h"
 
 namespace weir::stream {
 
+struct HostTlvs;
+
 // [immutable] Built on main.
 class StaticMetadata {
  public:
   // Copies `root`, a struct of namespaces.
-  explicit StaticMetadata(const Value& root) : bytes_(new char[bytes_of(root)]), root_(copy_into(root, bytes_.get())) {}
+  explicit StaticMetadata(const Value& root, std::shared_ptr<const HostTlvs> tlvs = nullptr)
+      : bytes_(new char[bytes_of(root)]), root_(copy_into(root, bytes_.get())), tlvs_(std::move(tlvs)) {}
   StaticMetadata(const StaticMetadata&) = delete;
   StaticMetadata& operator=(const StaticMetadata&) = delete;
 
   const Value& root() const { return root_; }
+  // What of the typed metadata of a host is read; null: none.
+  const HostTlvs* tlvs() const { return tlvs_.get(); }
 
  private:
   std::unique_ptr<char[]> bytes_;
   Value root_;
+  std::shared_ptr<const HostTlvs> tlvs_;
 };
 
 // What filters of one stream tell each other and the log. [worker] Lives in the stream's arena, which everything set is

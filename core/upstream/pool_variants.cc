@@ -1,6 +1,7 @@
 // What the connections of a pool are made of, and its variants for requests that want something else of them.
 #include <algorithm>
 
+#include "core/stream/added_tlv.h"
 #include "core/upstream/lane_clusters.h"
 #include "core/upstream/pool.h"
 
@@ -23,17 +24,32 @@ std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
                .expected_names = names_->expected,
                .offered = names_->offered,
                .client = names_->client.get()};
+  if (metadata_ != nullptr) options.host_tlvs = metadata_->tlvs();
   static constexpr std::string_view kProtocols[] = {"h2", "http/1.1"};
   if (protocol == HttpProtocol::kHttp2) options.protocols = {kProtocols, 1};
   if (protocol == HttpProtocol::kAuto) options.protocols = kProtocols;
   return pin->make(lane_, host_->hostname(), options, first);
 }
 
+namespace {
+
+uint64_t tlvs_of(const stream::StaticMetadata* host) {
+  return host != nullptr && host->tlvs() != nullptr ? host->tlvs()->fingerprint : 0;
+}
+
+// Connections to a host with such metadata begin otherwise: by another transport, or with another PROXY header.
+bool begins_otherwise(const ClusterTransports& transports, const stream::StaticMetadata* before,
+                      const stream::StaticMetadata* now) {
+  return (!transports.matches.empty() && transports.of(before) != transports.of(now)) ||
+         (transports.tells_client && tlvs_of(before) != tlvs_of(now));
+}
+
+}  // namespace
+
 void ConnPool::set_entry(const lb::HostEntry& entry) {
   const Cluster* cluster = cluster_.current();
-  const bool other = metadata_ != entry.metadata && cluster != nullptr && !cluster->spec.transports.matches.empty() &&
-                     connections_ > 0 &&
-                     cluster->spec.transports.of(metadata_.get()) != cluster->spec.transports.of(entry.metadata.get());
+  const bool other = metadata_ != entry.metadata && cluster != nullptr && connections_ > 0 &&
+                     begins_otherwise(cluster->spec.transports, metadata_.get(), entry.metadata.get());
   metadata_ = entry.metadata;
   canary_ = metadata_ != nullptr && lb::is_canary(metadata_->root());
   race_.set_addresses(entry.addresses);

@@ -52,6 +52,27 @@ class PathTest(VariantsTestCase):
         self.assertEqual(self.seen("unescaping", path="/a%2Fb")["path"], "/a/b")
 
 
+class NoFiltersTest(WeirTestCase):
+    """A connection manager without http_filters, as files have that only answer and redirect by themselves."""
+
+    # field: HttpConnectionManager.http_filters
+    def test_the_router_is_meant(self) -> None:
+        upstream = EchoUpstream(self.sandbox)
+        listeners = []
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        for port in ports:
+            listeners.append(http_listener(port, [direct({"path": "/direct"}, "x"), route({"prefix": "/"}, "echo")], name="n%d" % port))
+        manager = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]
+        del manager["http_filters"]
+        listeners[1]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"] = []
+        weir = Weir(self.sandbox, bootstrap(listeners, [cluster("echo", upstream.port)]))
+        for port in ports:
+            self.assertEqual(fetch(port, "/direct").text, "x")
+            self.assertEqual(fetch(port, "/to-the-server").status, 200)
+        self.assertEqual(weir.stat("cluster.echo.upstream_rq_total"), 2)
+        self.assertEqual(weir.process.log().count("weir routes as if envoy.filters.http.router was the only one"), 2)
+
+
 class LimitTest(VariantsTestCase):
     """What a request, a connection and their time may be."""
 

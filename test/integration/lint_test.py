@@ -76,6 +76,15 @@ class LintTest(LintTestCase):
         self.assertIn("[health-check-no-traffic]", output)
         self.assertNotIn("not supported", output)
 
+    def test_validate_speaks_of_what_weir_does_not_implement_once(self) -> None:
+        config = configuration()
+        config["static_resources"]["clusters"][0].update(
+            health_checks=[{"timeout": "1s", "interval": "5s", "unhealthy_threshold": 1, "healthy_threshold": 1, "tcp_health_check": {}}])
+        code, output, errors = self.run_weir("--mode", "validate", "-c", self.file(config))
+        self.assertEqual(code, 1)
+        self.assertIn("health_checks: not supported by weir yet", output + errors)
+        self.assertNotIn("[health-check-no-traffic]", output + errors)
+
     def test_arguments(self) -> None:
         for arguments, words in (([], "no configuration"), (["-c"], "needs a value"), (["--no-such"], "unknown argument --no-such"),
                                  (["--ignore", "x", "a.yaml"], '"x" is not a rule')):

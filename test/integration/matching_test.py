@@ -316,7 +316,7 @@ class MetadataTest(WeirTestCase):
         return wait_until(found, "line %d of %s" % (number, path), 15)
 
     # field: Route.metadata, VirtualHost.metadata, Cluster.metadata, LbEndpoint.metadata, Listener.metadata
-    # field: envoy.config.core.v3.Metadata.filter_metadata
+    # field: envoy.config.core.v3.Metadata.filter_metadata, Metadata@host.filter_metadata
     def test_logs(self) -> None:
         # One request at a time: they may be of different workers, and each writes its own lines.
         self.assertEqual(fetch(self.port, "/x").status, 200)

@@ -22,11 +22,22 @@ RAW = {"name": "raw", "typed_config": {"@type": "type.googleapis.com/envoy.exten
 LISTENER_FILTER = {"name": "proxy_protocol", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
     "pass_through_tlvs": {"match_type": "INCLUDE_ALL"}}}
+PER_HOST = "type.googleapis.com/envoy.config.core.v3.PerHostConfig"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def told(inside: dict[str, Any] = RAW, **config: Any) -> dict[str, Any]:
     return {"name": "proxy_protocol", "typed_config": {"@type": TYPE, "config": config, "transport_socket": inside}}
+
+
+def labelled(one: dict[str, Any], tlvs: dict[int, bytes], **more: Any) -> dict[str, Any]:
+    """A cluster whose host has TLVs."""
+    entries = [{"type": kind, "value": base64.b64encode(value).decode()} for kind, value in tlvs.items()]
+    for locality in one["load_assignment"]["endpoints"]:
+        for endpoint in locality["lb_endpoints"]:
+            endpoint["metadata"] = {"typed_filter_metadata": {
+                "envoy.transport_sockets.proxy_protocol": {"@type": PER_HOST, "added_tlvs": entries}, **more}}
+    return one
 
 
 class HeaderServer(ScriptedUpstream):
@@ -95,6 +106,10 @@ class UpstreamProxyProtocolTest(WeirTestCase):
                 "match_type": "INCLUDE", "tlv_type": [235]}, added_tlvs=[{"type": 236, "value": value}])),
             cluster("printed", cls.plain.port, transport_socket=told(version="V2", added_tlvs=[
                 {"type": 237, "format_string": text("%DOWNSTREAM_REMOTE_ADDRESS% %PROTOCOL%")}])),
+            labelled(cluster("host", cls.plain.port, transport_socket=told(version="V2", pass_through_tlvs={
+                "match_type": "INCLUDE_ALL"}, added_tlvs=[{"type": 236, "value": value}, {"type": 238, "value": value}])),
+                     {236: b"the host's", 235: b"new"}),
+            labelled(cluster("bare_host", cls.plain.port, transport_socket=told(version="V2")), {1: b"x"}),
             cluster("tls", cls.tls.port, transport_socket=told(client_tls(common=trusts(cls.ca)), version="V2")),
         ]
         routes = [route({"prefix": "/%s" % one["name"]}, one["name"]) for one in clusters]
@@ -149,6 +164,9 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             self.assertEqual(self.ask(connection, "/v2"), who)
             self.assertEqual(self.ask(connection, "/all"), who + " 234=a 235=b 236=theirs")
             self.assertEqual(self.ask(connection, "/some"), who + " 236=ours 235=b")
+            # field: PerHostConfig.added_tlvs, Metadata@host.typed_filter_metadata
+            self.assertEqual(self.ask(connection, "/host"), who + " 236=the host's 235=new 238=ours 234=a")
+            self.assertEqual(self.ask(connection, "/bare_host"), who + " 1=x")
 
     def test_tcp(self) -> None:
         with Connection(self.tcp) as connection:
@@ -183,6 +201,20 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             run = subprocess.run([self.weir.process.popen.args[0], "--mode", "validate", "-c", path], capture_output=True, text=True)
             self.assertNotEqual(run.returncode, 0)
             self.assertIn(fault, run.stdout + run.stderr)
+
+    def test_typed_metadata_that_nothing_reads(self) -> None:
+        other = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "x"}
+        one = labelled(cluster("x", 2), {1: b"a"}, acme=other)
+        two = labelled(cluster("y", 2), {})
+        two["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["metadata"]["typed_filter_metadata"] = {
+            "envoy.transport_sockets.proxy_protocol": other}
+        path = self.sandbox.write("ignored.yaml", to_yaml(bootstrap([tcp_listener(1, "x")], [one, two])))
+        run = subprocess.run([self.weir.process.popen.args[0], "--mode", "validate", "-c", path], capture_output=True, text=True)
+        output = run.stdout + run.stderr
+        self.assertEqual(run.returncode, 0, output)
+        self.assertEqual(output.count("typed_filter_metadata"), 2, output)
+        self.assertIn("typed_filter_metadata.acme: has no effect in weir: nothing that could read it is supported", output)
+        self.assertIn("has no effect: under this key weir reads an envoy.config.core.v3.PerHostConfig", output)
 
     def test_pools_of_clients_go(self) -> None:
         for _ in range(50):

@@ -1,5 +1,7 @@
 #include "core/config/lint/findings.h"
 
+#include <algorithm>
+
 namespace weir::config::lint {
 
 Findings::Findings(const PositionIndex& positions, Diagnostics& diagnostics, const LintOptions& options)
@@ -7,7 +9,15 @@ Findings::Findings(const PositionIndex& positions, Diagnostics& diagnostics, con
   // What is to be an error is more than the warning that was said.
   for (const Diagnostic& item : diagnostics.items()) {
     if (options.forbidden.empty() || item.severity == Severity::kError) known_.insert(item.path);
+    if (item.unsupported) unsupported_.push_back(item.path);
   }
+}
+
+bool Findings::is_unsupported(const std::string& path) const {
+  return std::ranges::any_of(unsupported_, [&path](const std::string& field) {
+    return path.starts_with(field) &&
+           (path.size() == field.size() || path[field.size()] == '.' || path[field.size()] == '[');
+  });
 }
 
 void Findings::begin_rule(const Rule& rule) {
@@ -17,7 +27,7 @@ void Findings::begin_rule(const Rule& rule) {
 
 void Findings::add(const std::string& path, std::string what, std::string now_what) {
   // A rule may say several things of one field, but nobody says again what was said when the file was loaded.
-  if (known_.contains(path)) return;
+  if (known_.contains(path) || is_unsupported(path)) return;
   if (shown_ >= options_.in_all) {
     ++left_out_;
     return;

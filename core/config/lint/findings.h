@@ -25,6 +25,8 @@ class Findings {
   WallTime now() const { return options_.now; }
 
  private:
+  // What weir has not got does nothing, and that has been said.
+  bool is_unsupported(const std::string& path) const;
   void say(const std::string& path, const std::string& message, std::string hint);
 
   const PositionIndex& positions_;
@@ -35,6 +37,7 @@ class Findings {
   size_t shown_ = 0;                       // of all rules
   size_t left_out_ = 0;                    // of all rules, since all that may be shown was
   std::unordered_set<std::string> known_;  // paths with a finding
+  std::vector<std::string> unsupported_;   // paths of fields
   std::string last_path_;
 };
 

@@ -132,8 +132,11 @@ void admin_exposed(const Model& model, Findings& findings) {
   if (!model.bootstrap().admin().has_address()) return;
   const auto& address = model.bootstrap().admin().address();
   if (stays_on_this_machine(address)) return;
+  // A port that is not there, or could not be read, is no part of where it is.
+  const bool has_port = address.socket_address().port_value() != 0;
   findings.add("admin.address",
-               address_text(address) + ": whoever can reach it may read the configuration and stop the server",
+               (has_port ? address_text(address) : address.socket_address().address()) +
+                   ": whoever can reach it may read the configuration and stop the server",
                "use 127.0.0.1, or a Unix socket");
 }
 

@@ -131,6 +131,8 @@ std::unordered_set<std::string> routed_clusters(const Model& model) {
 // How many connections the listeners take in all; 0: nothing in the file says it.
 int64_t admitted_connections(const Model& model) {
   using envoy::extensions::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig;
+  const auto unlimited = [](const HttpManager& manager) { return manager.listener->bypass_overload_manager(); };
+  if (std::ranges::all_of(model.managers(), unlimited)) return 0;
   for (const auto& monitor : model.bootstrap().overload_manager().resource_monitors()) {
     if (auto config = unpack<DownstreamConnectionsConfig>(monitor.typed_config()))
       return config->max_active_downstream_connections();

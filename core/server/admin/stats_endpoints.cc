@@ -59,12 +59,12 @@ bool read_buckets(const AdminRequest& request, stats::RenderOptions& options, Ad
   if (wanted.empty()) return true;
   if (request.format == "prometheus") {
     if (wanted == "cumulative") return true;
-    if (wanted == "prometheusnative") {
-      options.buckets = Buckets::kNative;
+    if (wanted == "summary" || wanted == "prometheusnative") {
+      options.buckets = wanted == "summary" ? Buckets::kQuantiles : Buckets::kNative;
       return true;
     }
     response.fail(400, "histogram_buckets: \"" + std::string(wanted) +
-                           "\" is not one of cumulative, prometheusnative, which are for Prometheus\n");
+                           "\" is not one of cumulative, summary, prometheusnative, which are for Prometheus\n");
     return false;
   }
   if (wanted == "summary" || wanted == "none") {
@@ -180,7 +180,7 @@ std::vector<ParameterHelp> parameters() {
       {"usedonly", "only what was ever counted"},
       {"filter=REGEX", "only names in which this is found"},
       {"type=TYPE", "Counters, Gauges or Histograms"},
-      {"histogram_buckets=X", "summary, cumulative, disjoint, detailed; for Prometheus cumulative, prometheusnative"},
+      {"histogram_buckets=X", "summary, cumulative, disjoint, detailed; Prometheus: the first two, prometheusnative"},
       {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
 }
 

@@ -1,4 +1,5 @@
 // envoy.transport_sockets.upstream_proxy_protocol: a PROXY header in front of what another transport socket sends.
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -35,7 +36,7 @@ class ProxyProtocol final : public filter::UpstreamTransport {
 
   std::unique_ptr<net::Transport> make(event::Lane& lane, std::string_view host_name,
                                        const filter::UpstreamTransportOptions& options, Slices& first) const override {
-    const std::string header = header_for(options.client, lane);
+    const std::string header = header_for(options, lane);
     std::unique_ptr<net::Transport> transport =
         inner_ != nullptr ? inner_->make(lane, host_name, options, first) : nullptr;
     (transport != nullptr ? transport->wire_out() : first).append_copy(header, lane.blocks());
@@ -46,19 +47,20 @@ class ProxyProtocol final : public filter::UpstreamTransport {
   }
 
  private:
-  std::string header_for(const stream::ProxyHeader* client, event::Lane& lane) const {
+  std::string header_for(const filter::UpstreamTransportOptions& options, event::Lane& lane) const {
+    const stream::ProxyHeader* client = options.client;
     static const net::Address kNone;
     const net::Address& source = client != nullptr ? client->source : kNone;
     const net::Address& destination = client != nullptr ? client->destination : kNone;
     if (!settings_.v2) return proxy_header_v1(source, destination);
     std::vector<Tlv> tlvs;
-    const std::string added = added_for(source, destination, lane);
+    const std::string added = added_for(source, destination, options.host_tlvs, lane);
     std::string_view left = added;
     for (stream::Tlv tlv; stream::next_tlv(left, tlv);) tlvs.push_back(tlv);
     if (client != nullptr) {
       left = client->tlvs;
       for (stream::Tlv tlv; stream::next_tlv(left, tlv);) {
-        if (settings_.passed[tlv.type]) tlvs.push_back(tlv);
+        if (settings_.passed[tlv.type] && !has_type(options.host_tlvs, tlv.type)) tlvs.push_back(tlv);
       }
     }
     size_t dropped = 0;
@@ -67,17 +69,29 @@ class ProxyProtocol final : public filter::UpstreamTransport {
     return header;
   }
 
-  // Formats print what is known of a connection that is about to be opened: the client's addresses, the time, weir.
-  std::string added_for(const net::Address& source, const net::Address& destination, event::Lane& lane) const {
+  static bool has_type(const stream::HostTlvs* host, uint8_t type) {
+    return host != nullptr &&
+           std::ranges::any_of(host->entries, [type](const stream::AddedTlv& one) { return one.type == type; });
+  }
+
+  // Those of the host, and what else is configured. Formats print what is known of a connection that is about to be
+  // opened: the client's addresses, the time, weir.
+  std::string added_for(const net::Address& source, const net::Address& destination, const stream::HostTlvs* host,
+                        event::Lane& lane) const {
     std::string added;
-    if (settings_.added.empty()) return added;
+    if (settings_.added.empty() && host == nullptr) return added;
     stream::StreamInfo info;
     info.start = lane.now();
     info.start_wall = lane.wall_now();
     info.downstream_remote = source;
     info.downstream_local = destination;
     Arena arena(lane.arenas());
-    for (const stream::AddedTlv& one : settings_.added) one.append_to(added, {info}, arena);
+    if (host != nullptr) {
+      for (const stream::AddedTlv& one : host->entries) one.append_to(added, {info}, arena);
+    }
+    for (const stream::AddedTlv& one : settings_.added) {
+      if (!has_type(host, one.type)) one.append_to(added, {info}, arena);
+    }
     return added;
   }
 

@@ -4,13 +4,18 @@
 
 #include <fstream>
 
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/rbac/v3/rbac.pb.h"
+#include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "test/core/config/load_helper.h"
 
 namespace weir::config {
 namespace {
 
+using envoy::config::bootstrap::v3::Bootstrap;
 using envoy::config::cluster::v3::Cluster;
 using envoy::config::core::v3::Node;
 
@@ -45,6 +50,60 @@ TEST(Errors, Names) {
        "a.yaml:1:4: error: a mapping cannot be a key; if this is a template, fill it in before "
        "weir reads the file"},
   });
+}
+
+TEST(Errors, NamesThatBelongElsewhere) {
+  expect_said<Bootstrap>({
+      {"{cluster_manager: {clusters: []}}",
+       "a.yaml:1:20: error: cluster_manager.clusters: unknown field; it belongs inside of static_resources"},
+      // Of a Kubernetes object one error says all.
+      {"kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\ndata: {a: b}",
+       "a.yaml:1:1: error: kind: unknown field; this is a Kubernetes object; weir reads the configuration that is "
+       "inside of it"},
+      // Indented too little, by so much that it is outside of several messages.
+      {"admin:\n  address:\n    socket_address:\n      address: 127.0.0.1\nport_value: 1",
+       "a.yaml:5:1: error: admin.address.socket_address.port_value: unknown field here; it belongs inside of "
+       "socket_address above"},
+      {"admin:\n  address:\n    socket_address:\n      address: 127.0.0.1\n      port_value: 1\nport_value: 1",
+       "a.yaml:6:1: error: port_value: unknown field"},
+      {"static_resources: {listeners: [{filter_chains: [{filter_chains: []}]}]}",
+       "a.yaml:1:50: error: listeners[0].filter_chains[0].filter_chains: unknown field; it belongs further out, beside "
+       "filter_chains"},
+      {"admin: {address: 'tcp://0.0.0.0:80'}",
+       "a.yaml:1:18: error: admin.address: a mapping with the fields of Address is expected here, not a text; write "
+       "{socket_address: {address: 0.0.0.0, port_value: 80}}"},
+  });
+  expect_said<envoy::extensions::filters::http::ext_authz::v3::ExtAuthz>({
+      {"{allowed_upstream_headers: {}}",
+       "a.yaml:1:2: error: allowed_upstream_headers: unknown field; it belongs inside of "
+       "http_service.authorization_response"},
+  });
+  expect_said<envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy>({
+      {"{matcher: {}}", "a.yaml:1:2: error: matcher: unknown field"},
+  });
+  expect_said<Cluster>({
+      {"lb_policy: ORIGINAL_DST_LB",
+       "a.yaml:1:12: error: lb_policy: ORIGINAL_DST_LB is not one of ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM, "
+       "MAGLEV, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG; v3 has CLUSTER_PROVIDED instead"},
+  });
+}
+
+// Nobody knows what is in a message of which the API has the name alone.
+TEST(Errors, NoneInMessagesThatAreLeftEmpty) {
+  Loaded<envoy::config::rbac::v3::Policy> policy("{condition: {call_expr: {function: x}}}");
+  EXPECT_TRUE(policy.ok) << policy.said();
+  EXPECT_TRUE(policy.message.has_condition());
+}
+
+TEST(Errors, TemplatesInBrackets) {
+  for (const char* text : {"admin: {profile_path: ${DIR}, address: {}}", "admin: {allow_paths: [${A}, ${B}]}"}) {
+    Loaded<Bootstrap> loaded(text);
+    EXPECT_NE(
+        loaded.said().find("error: a template is left in the file; weir does not fill in templates; do that before "
+                           "it reads the file"),
+        std::string::npos)
+        << loaded.said();
+  }
 }
 
 TEST(Errors, Values) {

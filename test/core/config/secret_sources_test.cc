@@ -172,6 +172,17 @@ TEST_F(SecretSourcesTest, OfAFileByTheOldField) {
   EXPECT_NE(find(config).secret, nullptr) << diagnostics_.text();
 }
 
+// field: ConfigSource.resource_api_version
+TEST_F(SecretSourcesTest, ResourcesAreOfOneVersion) {
+  SdsSecretConfig config = named("a", file("sds.yaml", sds("a")));
+  config.mutable_sds_config()->set_resource_api_version(envoy::config::core::v3::V3);
+  EXPECT_NE(find(config).secret, nullptr);
+  EXPECT_EQ(diagnostics_.warnings(), 0u) << diagnostics_.text();
+  config.mutable_sds_config()->set_resource_api_version(envoy::config::core::v3::V2);
+  EXPECT_NE(find(config).secret, nullptr);
+  EXPECT_EQ(diagnostics_.warnings(), 1u);
+}
+
 // field: PathConfigSource.watched_directory
 TEST_F(SecretSourcesTest, AWatchedDirectoryInsteadOfTheFiles) {
   SdsSecretConfig config = named("a", file("sds.yaml", sds("a")));

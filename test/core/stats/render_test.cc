@@ -137,6 +137,41 @@ TEST(RenderPrometheus, Histogram) {
   has("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 6");
 }
 
+// As published, quantiles, sum and count are those of the last interval.
+TEST(RenderPrometheus, Summary) {
+  Store store;
+  auto x = store.group(kCluster, "x");
+  x->histogram(2).record(5);
+  const RenderOptions options{.type = Type::kHistogram,
+                              .filter = [](std::string_view name) { return name.ends_with("upstream_rq_time"); },
+                              .buckets = RenderOptions::Buckets::kQuantiles};
+  EXPECT_TRUE(render_prometheus(store, options)
+                  .ends_with("quantile=\"1\"} NaN\n"
+                             "envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 0\n"
+                             "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 0\n"))
+      << "there was no interval yet";
+  store.flush_histograms();
+  for (uint64_t value : {1, 7, 7, 40}) x->histogram(2).record(value);
+  store.flush_histograms();
+  std::string expected = "# TYPE envoy_cluster_upstream_rq_time summary\n";
+  for (const auto& [quantile, value] : {std::pair("0", "1"),
+                                        {"0.25", "1"},
+                                        {"0.5", "7"},
+                                        {"0.75", "7"},
+                                        {"0.9", "40"},
+                                        {"0.95", "40"},
+                                        {"0.99", "40"},
+                                        {"0.995", "40"},
+                                        {"0.999", "40"},
+                                        {"1", "40"}})
+    expected += std::string("envoy_cluster_upstream_rq_time{envoy_cluster_name=\"x\",quantile=\"") + quantile + "\"} " +
+                value + "\n";
+  expected +=
+      "envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 55\n"
+      "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 4\n";
+  EXPECT_EQ(render_prometheus(store, options), expected);
+}
+
 TEST(RenderPrometheus, NamesThatBecomeOne) {
   Store store;
   store.counter("a.b").add(1);
@@ -210,8 +245,15 @@ name: "envoy_named" type: 0 metric { label { name: "odd_label_name" value: "caf\
 name: "envoy_requests" type: 0 metric { counter { value: 300.0 } }
 name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.0 bucket { cumulative_count: 1 upper_bound: 0.5 } bucket { cumulative_count: 4 upper_bound: 1000.0 } } }
 )");
-  options.buckets = RenderOptions::Buckets::kNative;
   options.type = Type::kHistogram;
+  options.buckets = RenderOptions::Buckets::kQuantiles;
+  store.flush_histograms();
+  const std::string summary = decode_messages(render_prometheus_protobuf(store.freeze(), options));
+  EXPECT_TRUE(summary.starts_with(
+      R"(name: "envoy_time" type: 2 metric { summary { sample_count: 4 sample_sum: 702.0 quantile { quantile: 0.0 value: 0.0 } )"))
+      << summary;
+  EXPECT_TRUE(summary.ends_with("quantile { quantile: 1.0 value: 700.0 } } }\n")) << summary;
+  options.buckets = RenderOptions::Buckets::kNative;
   EXPECT_EQ(
       decode_messages(render_prometheus_protobuf(store.freeze(), options)),
       R"(name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.0 schema: 4 zero_threshold: 2.938735877055719e-39 zero_count: 1 positive_span { offset: 0 length: 1 } positive_span { offset: 151 length: 1 } positive_delta: 2 positive_delta: -1 } }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/stream/added_tlv.h"
 #include "test/core/upstream/served_pool.h"
 #include "test/support/count_allocations.h"
 #include "test/support/fake_transport_facts.h"
@@ -213,6 +214,26 @@ TEST_F(TransportPoolTest, MetadataOfTheHostChooses) {
   publish_host("tls");  // the idle connection is not what is wanted any more
   open(pool(), 1);
   EXPECT_EQ(made_.size(), 1u);
+}
+
+// What is in the PROXY header of a connection is said once, when it is opened.
+TEST_F(TransportPoolTest, OtherTlvsOfTheHostAreForOtherConnections) {
+  const auto publish_host = [&](uint64_t fingerprint) {
+    std::vector<lb::HostEntry> entries(1);
+    entries[0].host = host_;
+    entries[0].metadata = std::make_shared<const stream::StaticMetadata>(
+        stream::Value::of_struct({}), std::make_shared<const stream::HostTlvs>(stream::HostTlvs{{}, fingerprint}));
+    publish_entries(std::move(entries));
+  };
+  spec_.transports.tells_client = true;
+  publish_cluster();
+  publish_host(7);
+  open(pool(), 0);
+  publish_host(7);
+  exchange_on(pool(), 0);
+  publish_host(8);
+  open(pool(), 1);
+  EXPECT_EQ(made_.size(), 2u);
 }
 
 TEST_F(TransportPoolTest, ConnectionsForOneNameServeNoOther) {

@@ -20,12 +20,14 @@ _MESSAGES: dict[str, list[tuple[str, int, str, bool]]] = {
                   ("schema", 5, "sint32", False), ("zero_threshold", 6, "double", False), ("zero_count", 7, "uint64", False),
                   ("negative_span", 9, "BucketSpan", True), ("negative_delta", 10, "sint64", True),
                   ("positive_span", 12, "BucketSpan", True), ("positive_delta", 13, "sint64", True)],
+    "Quantile": [("quantile", 1, "double", False), ("value", 2, "double", False)],
+    "Summary": [("sample_count", 1, "uint64", False), ("sample_sum", 2, "double", False), ("quantile", 3, "Quantile", True)],
     "Metric": [("label", 1, "LabelPair", True), ("gauge", 2, "Gauge", False), ("counter", 3, "Counter", False),
-               ("histogram", 7, "Histogram", False)],
+               ("summary", 4, "Summary", False), ("histogram", 7, "Histogram", False)],
     "MetricFamily": [("name", 1, "string", False), ("help", 2, "string", False), ("type", 3, "int32", False),
                      ("metric", 4, "Metric", True)],
 }
-COUNTER, GAUGE, HISTOGRAM = 0, 1, 4
+COUNTER, GAUGE, SUMMARY, HISTOGRAM = 0, 1, 2, 4
 
 
 def _family_class() -> Any:
@@ -77,7 +79,7 @@ def families(data: bytes) -> dict[str, Any]:
 
 
 def _check(family: Any) -> None:
-    member = {COUNTER: "counter", GAUGE: "gauge", HISTOGRAM: "histogram"}[family.type]
+    member = {COUNTER: "counter", GAUGE: "gauge", SUMMARY: "summary", HISTOGRAM: "histogram"}[family.type]
     seen = set()
     for metric in family.metric:
         if not metric.HasField(member):

@@ -82,6 +82,9 @@ TEST(LintEdge, AdminExposed) {
       admin("socket_address: {address: 0.0.0.0, port_value: 9901}"),
       Said{"admin.address: 0.0.0.0:9901: whoever can reach it may read the configuration and stop the server; use "
            "127.0.0.1, or a Unix socket [admin-exposed]"});
+  EXPECT_EQ(admin("socket_address: {address: 0.0.0.0, port_value: 0}"),
+            Said{"admin.address: 0.0.0.0: whoever can reach it may read the configuration and stop the server; use "
+                 "127.0.0.1, or a Unix socket [admin-exposed]"});
   EXPECT_EQ(admin("socket_address: {address: 127.0.0.1, port_value: 9901}"), Said{});
   EXPECT_EQ(admin("socket_address: {address: '::1', port_value: 9901}"), Said{});
   EXPECT_EQ(admin("pipe: {path: /run/weir}"), Said{});

@@ -60,6 +60,19 @@ TEST(LintUpstream, UnusedCluster) {
       Said{});
 }
 
+TEST(LintUpstream, CircuitBreakerDefaultIsBelowWhatListenersAdmit) {
+  const std::string limit = "overload_manager: {resource_monitors: [{name: connections, typed_config: {" +
+                            std::string(kType) +
+                            "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig, "
+                            "max_active_downstream_connections: 5000}}]}\n";
+  const auto count = [&](const std::string& fields) {
+    return lint_text(bootstrap(listener(kToOne, "", "127.0.0.1", fields), one(), limit))
+        .count("circuit-breaker-default");
+  };
+  EXPECT_EQ(count(""), 1u);
+  EXPECT_EQ(count("bypass_overload_manager: true"), 0u);
+}
+
 TEST(LintUpstream, PanicThreshold) {
   const std::string check = "health_checks: [{" + kCheck + ", tcp_health_check: {}}]";
   EXPECT_EQ(

@@ -237,6 +237,10 @@ TEST_F(EndpointsTest, MessagesForPrometheus) {
   EXPECT_EQ(get("/stats/prometheus?filter=test.rq&histogram_buckets=prometheusnative"),
             get("/stats/prometheus?filter=test.rq"));
   EXPECT_EQ(status_of(exchange("GET", "/stats/prometheus?histogram_buckets=disjoint")), 400);
+  source_.store_.histogram("test.time");
+  for (std::string_view path : {"/stats/prometheus?", "/stats?format=prometheus&"})
+    EXPECT_TRUE(get(std::string(path) + "filter=test.time&histogram_buckets=summary")
+                    .starts_with("# TYPE envoy_test_time summary\n"));
   EXPECT_EQ(status_of(exchange("GET", "/stats?histogram_buckets=prometheusnative")), 400);
   EXPECT_EQ(get("/stats?filter=test&histogram_buckets=none"), get("/stats?filter=test&histogram_buckets=summary"));
 }
