@@ -213,6 +213,7 @@ void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& 
     case StreamEnd::Cause::kPeerError:
       config_.stats->cx_protocol_error.inc();
       config_.stats->rq_tx_reset.inc();
+      if (!end.no_room) count_premature_reset(stream);
       stream.stream_->on_disconnect(ResponseFlag::kDownstreamProtocolError, http::h2::error_name(end.error),
                                     stream::CloseType::kLocalReset);
       break;
@@ -220,9 +221,10 @@ void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& 
   stream.release();
 }
 
-// Rapid reset: a request costs its sender nothing when it is taken back at once, and us the way to its upstream.
+// Rapid reset: a request costs its sender nothing when it is taken back at once, and us the way to its upstream; also
+// where the sender makes us reset it. Of one whose answer has begun, as published, the client may have seen enough.
 void Http2Connection::count_premature_reset(const Http2Stream& stream) {
-  if (stream.stream_->response_complete()) return;
+  if (stream.stream_->response_head_sent()) return;
   const uint64_t seconds = std::min<uint64_t>(whole(lane_, kResetSecondsKey, kResetSeconds), UINT32_MAX);
   if (lane_.now() - stream.stream_->stream().info().start >= std::chrono::seconds(seconds)) return;
   ++premature_resets_;

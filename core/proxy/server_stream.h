@@ -81,7 +81,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void on_disconnect(stream::ResponseFlag flag, std::string_view detail, stream::CloseType how);
   void on_stream_deadline(DeadlineKind kind);
   bool request_complete() const { return stream_.request_finished(); }
-  bool response_complete() const { return stream_.response_finished(); }
+  // The one that is not informational was handed over.
+  bool response_head_sent() const { return response_head_sent_; }
   // What has not come of the request is little enough to be read and forgotten.
   bool rest_of_request_is_short() const { return short_body_; }
   // Logs, completes the filters. Idempotent.

@@ -456,6 +456,7 @@ class Http2LimitsTest(WeirTestCase):
         wait_line(self.log, "/direct 408 - max_duration_timeout")
 
     def test_rapid_resets(self) -> None:
+        before = self.weir.stat("http.default.downstream_rq_too_many_premature_resets")
         with H2(self.ports["default"]) as client:
             try:
                 for _ in range(700):
@@ -465,9 +466,37 @@ class Http2LimitsTest(WeirTestCase):
                 client.pump(1)
             except (ConnectionError, h2.exceptions.ProtocolError):
                 pass
-        self.weir.wait_stat_is("http.default.downstream_rq_too_many_premature_resets", 1)
+        self.weir.wait_stat_is("http.default.downstream_rq_too_many_premature_resets", before + 1)
         self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
         self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
+
+    def test_resets_that_the_client_provokes(self) -> None:
+        """It takes nothing back: its requests are such that they have to be reset."""
+        def head(*fields: tuple[str, str]) -> bytes:
+            return bytes(Encoder().encode([*GET[:3], (":path", "/silent"), *fields], huffman=False))
+
+        short, whole = head(("content-length", "3")), head()
+        for flags, block, kind, end, payload in ((0, short, DATA, 0, b"12345"), (0, short, DATA, END_STREAM, b"1"),
+                                                 (END_STREAM, whole, WINDOW_UPDATE, 0, b"\x7f\xff\xff\xff")):
+            self.check("default", "http.default.downstream_rq_too_many_premature_resets", *(
+                frame(HEADERS, END_HEADERS | flags, 1 + 2 * i, block) + frame(kind, end, 1 + 2 * i, payload) for i in range(700)))
+        self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
+
+    def test_answers_that_are_cancelled(self) -> None:
+        """Whoever has the head of an answer may end the stream whenever it likes: a call that streams, a download."""
+        upstream = Http2Upstream(self.sandbox, lambda peer, request: peer.send_head(request))
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "u")])],
+                                            [cluster("u", upstream.port, **http2())]), concurrency=1)
+        with H2(port) as client:
+            for _ in range(600):
+                stream = client.request("/")
+                client.until(stream, h2.events.ResponseReceived)
+                client.h2.reset_stream(stream, 8)
+            client.flush()
+            weir.wait_stat_is("http2.rx_reset", 600)
+            client.until(client.request("/"), h2.events.ResponseReceived)
+        self.assertEqual(weir.stat("http.ingress.downstream_rq_too_many_premature_resets"), 0)
 
     def test_heads_of_answers_that_nobody_reads(self) -> None:
         """They are not read from servers either, until the client reads."""

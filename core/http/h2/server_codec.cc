@@ -73,7 +73,7 @@ void ServerCodec::begin_section(int32_t id, Stream* stream) {
   if (stream != nullptr) {
     if (fields_hold_too_much()) {
       ++counts_.header_overflows;
-      give_up(*stream, Error::kTooManyHeaders);
+      give_up(*stream, Error::kTooManyHeaders, true);
     } else {
       stream->fields_ = &events_.begin_trailers(*stream);
     }

@@ -187,12 +187,13 @@ void Session::reset(Stream& stream, ErrorCode code) {
   on_want_flush();
 }
 
-void Session::give_up(Stream& stream, Error error) {
+void Session::give_up(Stream& stream, Error error, bool no_room) {
   reset(stream, role_ == Role::kClient ? ErrorCode::kCancel : error_code(error));
   StreamEnd end;
   end.cause = StreamEnd::Cause::kPeerError;
   end.error = error;
   end.code = error_code(error);
+  end.no_room = no_room;
   on_closed(stream, end);
 }
 

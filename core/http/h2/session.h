@@ -66,7 +66,7 @@ class Session {
   // RST_STREAM; what is queued is dropped, and the stream is detached: no event of it follows.
   void reset(Stream& stream, ErrorCode code);
   // Of a message that goes on in this way nothing more is passed on: on_closed() hears that it is over.
-  void give_up(Stream& stream, Error error);
+  void give_up(Stream& stream, Error error, bool no_room = false);
   // When all that was given is sent, the peer need not finish its message: RST_STREAM(NO_ERROR) follows the end (RFC
   // 9113 8.1). At once if the end is sent already.
   void reset_after_end(Stream& stream);

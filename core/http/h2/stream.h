@@ -91,6 +91,7 @@ struct StreamEnd {
   Cause cause = Cause::kComplete;
   ErrorCode code = ErrorCode::kNoError;
   Error error = Error::kNone;  // with kPeerError
+  bool no_room = false;        // likewise: nothing is wrong with it, but that its connection holds so much
 };
 
 }  // namespace weir::http::h2
