@@ -96,7 +96,7 @@ bool Attempt::take_retry_share() {
     if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
     return retry_share_;
   }
-  upstream::CircuitBreakers::Load load = cluster.load();
+  upstream::CircuitBreakers::Load load = cluster.load(router_.cluster_version());
   if (retry_share_) --load.retries;  // a retry that follows another one takes its place
   if (breakers.percentage_allows(load)) {
     cluster.free_retries().take_if_any();

@@ -34,9 +34,10 @@ std::optional<Duration> CallAttempts::wait(const CallRetries& policy, event::Lan
 
 bool CallAttempts::take_share() {
   if (share_) return true;
-  const upstream::CircuitBreakers& breakers = cluster_->current()->spec.breakers_of(cluster_->priority());
+  const upstream::Cluster& version = *cluster_->current();
+  const upstream::CircuitBreakers& breakers = version.spec.breakers_of(cluster_->priority());
   if (breakers.has_retry_budget) {
-    if (!breakers.budget_allows(cluster_->load())) return false;
+    if (!breakers.budget_allows(cluster_->load(version))) return false;
     share_ = cluster_->retries.acquire();
     return true;
   }

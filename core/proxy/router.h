@@ -57,6 +57,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   upstream::ClusterLocal& cluster() { return *cluster_; }
   const upstream::ClusterSpec& spec() const { return cluster_pin_->spec; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
+  const upstream::Cluster& cluster_version() const { return *cluster_pin_; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers_of(cluster_->priority()); }
   const RetryState& retry_state() const { return retry_; }
   // The request ends here, and the upstream gets the bytes of its tunnel alone.

@@ -93,8 +93,10 @@ class ClusterLocal {
   // Where to wait when one of them refuses.
   Recall& recall(LimitKind kind) { return recalls_[static_cast<size_t>(kind)]; }
   uint32_t active_requests() const { return requests.used(); }
-  // Of all lanes, in the cluster's version of now.
-  CircuitBreakers::Load load() const { return cluster_->limits->of(part_.priority).load(*cluster_->stats); }
+  // Of all lanes. `version`: that which the caller has pinned; there is none of now when the cluster is gone.
+  CircuitBreakers::Load load(const Cluster& version) const {
+    return version.limits->of(part_.priority).load(*version.stats);
+  }
 
  private:
   friend class ConnPool;
