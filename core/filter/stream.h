@@ -168,8 +168,9 @@ class Stream final : private FlowControl::Reader {
   bool running() const { return request_.in_hook() || response_.in_hook(); }
 
   // --- For the terminal filter (and local replies) ---------------------------------------------------------------
+  // Past the filters, and written before it returns.
+  void respond_informational(http::HeaderMap& headers);
   // The response starts its way back through the filters. The map is response_headers().
-  void respond_informational();
   void respond_headers(bool end);
   void respond_data(Slices& data, bool end);
   void respond_trailers();  // the map is make_response_trailers()
