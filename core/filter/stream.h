@@ -55,6 +55,9 @@ class StreamHost {
   // While on: a client that will send no more has left, and the stream ends. Else it may have closed its half of the
   // connection, and wait for the answer.
   virtual void end_with_client(bool /*on*/) {}
+  // So many bytes of the request wait in the chain, where the client may have others that wait; `collects`: until there
+  // are more. False: there is no room for more until Stream::look_for_room().
+  virtual bool keeps_request(size_t /*bytes*/, bool /*collects*/) { return true; }
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 
@@ -152,6 +155,8 @@ class Stream final : private FlowControl::Reader {
   void request_trailers_arrived();
   http::HeaderMap& make_request_trailers();
   http::HeaderMap& make_response_trailers();
+  // StreamHost::keeps_request() may have another answer.
+  void look_for_room() { request_.update_flow(); }
   // Keeps the bytes that header views point into.
   void hold(BlockRef block);
   // The request begins anew in its own place (an internal redirect): the filters that there are see on_complete and die

@@ -42,6 +42,8 @@ class StreamConnection {
   virtual bool keeps_trailers(const http::HeaderMap&) { return true; }
   // The same of the request's body, as it grows. False: as much as before.
   virtual bool keeps_body(size_t) { return true; }
+  // StreamHost; of the same room.
+  virtual bool keeps_request(size_t /*bytes*/, bool /*collects*/) { return true; }
   virtual void close_after_response() = 0;
   // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
   // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
@@ -113,6 +115,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   std::string_view route_cluster() const override;
   void choose_route_again() override;
   void end_with_client(bool on) override { ends_with_client_ = on; }
+  bool keeps_request(size_t bytes, bool collects) override { return connection_.keeps_request(bytes, collects); }
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

@@ -553,6 +553,42 @@ class Http2LimitsTest(WeirTestCase):
         if not sanitized():
             self.assertLess(weir.process.resident_kib("VmHWM") - before, 32 * 1024)
 
+    def test_bodies_that_filters_hold(self) -> None:
+        """16 MiB of a connection, and the windows of the others; all come to their ends, one after another if need be."""
+        filters: dict[str, Any] = {
+            "buffer.v3.Buffer": {"max_request_bytes": 1 << 20},
+            "fault.v3.HTTPFault": {"delay": {"fixed_delay": "2s", "percentage": {"numerator": 100}}}}
+        streams, size = 56, 900_000
+        for name, settings in filters.items():
+            port = self.sandbox.free_port()
+            weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], http_filters=[{
+                "name": "holds", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http." + name, **settings}}])],
+                [cluster("echo", self.echo.port)]), concurrency=1)
+            before = weir.process.resident_kib()
+            weir.process.reset_peak()
+            with self.subTest(name), H2(port, initial_window=1 << 20) as client:
+                client.pump()  # its windows
+                left = {client.request("/%d" % i, "POST", end=False): size for i in range(streams)}
+                while left:  # in turn, as the windows let it
+                    moved = False
+                    for stream in list(left):
+                        part = min(client.h2.local_flow_control_window(stream), 16_000, left[stream])
+                        if part <= 0:
+                            continue
+                        moved = True
+                        left[stream] -= part
+                        client.h2.send_data(stream, b"d" * part, end_stream=left[stream] == 0)
+                        if left[stream] == 0:
+                            del left[stream]
+                    client.flush()
+                    client.pump(0.001 if moved else 0.005)
+                for stream in range(1, 2 * streams, 2):
+                    client.until(stream, h2.events.ResponseReceived)
+                    self.assertEqual(client.status(stream), "200")
+                self.assertGreater(weir.stat("http.ingress.downstream_flow_control_paused_reading_total"), 0)
+                if not sanitized():
+                    self.assertLess(weir.process.resident_kib("VmHWM") - before, 40 * 1024)
+
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()
         config = bootstrap([http_listener(port, [route({"prefix": "/"}, "silent")], http2_protocol_options={})],
