@@ -339,23 +339,34 @@ void Direction::enqueue(size_t step, Slices& data, bool end) {
     stream_.body_too_large(response_);
     return;
   }
-  // A whole body is bounded by its own limit; only a paused filter stops the source.
-  if (!at.whole_body) update_flow();
+  update_flow();
   pump(step);
 }
 
 void Direction::update_flow() {
   // A body that a filter collects is bounded by that filter's limit: counted here, it would wait for itself.
   size_t bytes = waiting_bytes_;
+  bool collects = false;
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
     const Hold& at = *holds_[last(rest)];
-    if (at.whole_body) bytes -= at.queue.size();
+    if (!at.whole_body) continue;
+    bytes -= at.queue.size();
+    collects = true;
   }
-  if (bytes > stream_.buffer_limit()) {
+  if (bytes > stream_.buffer_limit() || !has_room(collects)) {
     flow().block(FlowReason::kChainBuffer);
   } else if (bytes <= stream_.buffer_limit() / 2) {
     flow().unblock(FlowReason::kChainBuffer);
   }
+}
+
+// Beside the other requests of the same client. Of short ones nobody hears.
+bool Direction::has_room(bool collects) {
+  constexpr size_t kShort = 16 * 1024;
+  const bool counts = !response_ && waiting_bytes_ > kShort;
+  if (!counts && !counted_) return true;
+  counted_ = counts;
+  return stream_.host().keeps_request(counts ? waiting_bytes_ : 0, collects);
 }
 
 // Moves on what waits at a step, in order, until something pauses there or nothing is left. What moves may end the

@@ -57,6 +57,8 @@ class Direction {
   void pass_on_paused(size_t position, Slices& data);
   // Steps entered so far: the first step that has not seen the headers.
   size_t entered() const { return hook_ == Hook::kHeaders ? step() + 1 : entered_; }
+  // Stops the source, or lets it go on, by what waits.
+  void update_flow();
   // Forgets what waits (a local reply replaces it, or the stream is over).
   void drop_waiting();
   bool waiting() const { return held_ != 0; }
@@ -111,7 +113,7 @@ class Direction {
   }
   void continue_resumed();
   void enqueue(size_t step, Slices& data, bool end);
-  void update_flow();
+  bool has_room(bool collects);
   // What is left of a way: the first bit of `rest` is the step of `at`.
   struct Steps {
     const uint32_t* at;  // into offsets_
@@ -149,6 +151,7 @@ class Direction {
   bool resumed_itself_ = false;  // the running filter: the pause that it returns is none
   uint8_t entered_ = 0;
   bool headers_end_ = false;
+  bool counted_ = false;  // the host has been told of what waits
   const bool response_;
 };
 

@@ -174,9 +174,9 @@ void Stream::body_too_large(bool response) {
 
 // --- The response ------------------------------------------------------------------------------------------------
 
-void Stream::respond_informational() {
+void Stream::respond_informational(http::HeaderMap& headers) {
   if (stopped() || replied_locally_ || response_started_) return;
-  host_.send_informational(response_headers_);
+  host_.send_informational(headers);
 }
 
 void Stream::respond_headers(bool end) {

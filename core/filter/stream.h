@@ -59,6 +59,9 @@ class StreamHost {
   // streams of one connection may hold together. Hold: so much more is held, or less, until the stream ends.
   virtual bool may_hold_state(uint64_t /*bytes*/) const { return true; }
   virtual void hold_state(int64_t /*change*/) {}
+  // So many bytes of the request wait in the chain, where the client may have others that wait; `collects`: until there
+  // are more. False: there is no room for more until Stream::look_for_room().
+  virtual bool keeps_request(size_t /*bytes*/, bool /*collects*/) { return true; }
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 
@@ -156,6 +159,8 @@ class Stream final : private FlowControl::Reader {
   void request_trailers_arrived();
   http::HeaderMap& make_request_trailers();
   http::HeaderMap& make_response_trailers();
+  // StreamHost::keeps_request() may have another answer.
+  void look_for_room() { request_.update_flow(); }
   // Keeps the bytes that header views point into.
   void hold(BlockRef block);
   // The request begins anew in its own place (an internal redirect): the filters that there are see on_complete and die
@@ -172,8 +177,9 @@ class Stream final : private FlowControl::Reader {
   bool running() const { return request_.in_hook() || response_.in_hook(); }
 
   // --- For the terminal filter (and local replies) ---------------------------------------------------------------
+  // Past the filters, and written before it returns.
+  void respond_informational(http::HeaderMap& headers);
   // The response starts its way back through the filters. The map is response_headers().
-  void respond_informational();
   void respond_headers(bool end);
   void respond_data(Slices& data, bool end);
   void respond_trailers();  // the map is make_response_trailers()

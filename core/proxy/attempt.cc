@@ -202,10 +202,10 @@ http::HeaderMap& Attempt::begin_response(int) {
   return router_.begin_response(*this);
 }
 
-void Attempt::on_informational(BlockRef owner) {
+void Attempt::on_informational(http::HeaderMap& headers) {
   if (chain_ != nullptr) [[unlikely]]
-    return chain_->on_informational(std::move(owner));
-  router_.on_informational(*this, std::move(owner));
+    return chain_->on_informational(headers);
+  router_.on_informational(*this, headers);
 }
 
 void Attempt::on_upstream_headers(BlockRef owner, bool end) {

@@ -128,7 +128,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   void on_ready(upstream::UpstreamStream& stream) override;
   void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
-  void on_informational(BlockRef owner) override;
+  void on_informational(http::HeaderMap& headers) override;
   void on_upstream_headers(BlockRef owner, bool end) override;
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override;

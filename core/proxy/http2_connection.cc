@@ -98,6 +98,8 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
 
 void Http2Connection::on_end_of_turn() {
   if (host_ == nullptr || !connection().open() || closing_) return;
+  if (wait_for_room_ > 0) [[unlikely]]
+    give_room();
   Slices& out = connection().out();
   const bool more = codec_.flush(out);
   if (!out.empty()) connection().flush_later();
@@ -252,6 +254,15 @@ void Http2Connection::stream_gone() {
   if (host_ == nullptr || !connection().open()) return;
   deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
   want_flush();  // the connection may be finished
+}
+
+// All that wait once much has gone; and one that a filter collects in any case.
+void Http2Connection::give_room() {
+  const bool much = kept_bodies_ <= most_kept() / 2;
+  streams_.for_each([this, much](Http2Stream& stream) {
+    if (!stream.waits_for_room_ || stream.stream_ == nullptr) return;
+    if (much || (stream.collects_ && has_right_ == nullptr)) stream.stream_->stream().look_for_room();
+  });
 }
 
 // --- Its end ---------------------------------------------------------------------------------------------------------

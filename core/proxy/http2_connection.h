@@ -44,6 +44,7 @@ class Http2Stream final : public StreamConnection,
   bool keeps_body(size_t bytes) override;
   bool may_hold_state(uint64_t bytes) const override;
   void hold_state(int64_t change) override;
+  bool keeps_request(size_t bytes, bool collects) override;
   // The others of the connection go on.
   void close_after_response() override {}
   void refuse_tunnel(bool) override {}
@@ -68,6 +69,8 @@ class Http2Stream final : public StreamConnection,
   bool takes_more() const { return connection_ != nullptr && !aborted_; }
   // For the log that its end writes.
   void note_wire_bytes();
+  // Nothing of its request waits in its filters any more.
+  void free_room();
   // Ends the ServerStream, and this at the end of the turn.
   void release();
 
@@ -78,10 +81,13 @@ class Http2Stream final : public StreamConnection,
   Deadlines deadlines_;
   ServerStream* stream_ = nullptr;
   Slices early_;                // what came of a tunnel before it was open
-  uint64_t kept_body_ = 0;      // bytes
+  uint64_t kept_body_ = 0;      // bytes, by the router
+  uint64_t kept_request_ = 0;   // by filters
   uint64_t held_state_ = 0;     // bytes
   uint32_t kept_trailers_ = 0;  // bytes
   bool early_end_ = false;
+  bool collects_ = false;        // filters want more
+  bool waits_for_room_ = false;  // and do not get it for the time being
   bool waits_for_tunnel_ = false;
   bool flow_paused_ = false;
   bool aborted_ = false;  // ends with the turn
@@ -156,6 +162,13 @@ class Http2Connection final : public filter::NetworkFilter,
   void count_premature_reset(const Http2Stream& stream);
   void disconnect_streams(stream::ResponseFlag flag, std::string_view detail, stream::CloseType how);
   void stream_gone();
+  // Of the bodies of requests, whoever keeps them.
+  uint64_t most_kept() const { return uint64_t{16} * config_.h2.buffer_limit; }
+  void room_changed() {
+    if (wait_for_room_ > 0) [[unlikely]]
+      want_flush();
+  }
+  void give_room();
   void close_connection();
   void account();
   net::Connection& connection() { return host_->connection(); }
@@ -177,6 +190,8 @@ class Http2Connection final : public filter::NetworkFilter,
   uint64_t kept_trailers_ = 0;  // bytes, of its streams
   uint64_t kept_bodies_ = 0;
   uint64_t held_state_ = 0;
+  uint32_t wait_for_room_ = 0;        // streams
+  Http2Stream* has_right_ = nullptr;  // collects whatever the others keep: so at least one goes on, and ends
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
   bool admitted_;

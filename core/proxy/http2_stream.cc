@@ -97,12 +97,12 @@ bool Http2Stream::keeps_trailers(const http::HeaderMap& trailers) {
 
 // What is kept has left the windows. One stream alone may keep whatever its route allows.
 bool Http2Stream::keeps_body(size_t bytes) {
-  constexpr uint64_t kBodiesFactor = 16;
   if (connection_ == nullptr) return true;
-  const uint64_t others = connection_->kept_bodies_ - kept_body_;
-  if (bytes > kept_body_ && others > 0 && others + bytes > kBodiesFactor * config_.h2.buffer_limit) return false;
+  const uint64_t others = connection_->kept_bodies_ - kept_body_ - kept_request_;
+  if (bytes > kept_body_ && others > 0 && others + bytes > connection_->most_kept()) return false;
+  connection_->kept_bodies_ += bytes - kept_body_;
   kept_body_ = bytes;
-  connection_->kept_bodies_ = others + bytes;
+  connection_->room_changed();
   return true;
 }
 
@@ -118,6 +118,31 @@ void Http2Stream::hold_state(int64_t change) {
   if (connection_ == nullptr) return;
   held_state_ += static_cast<uint64_t>(change);
   connection_->held_state_ += static_cast<uint64_t>(change);
+}
+
+// What filters hold cannot be given up: its sender has to wait. Those that need no more of it get on without; of those
+// that do, one at a time goes on beyond the bound.
+bool Http2Stream::keeps_request(size_t bytes, bool collects) {
+  if (connection_ == nullptr) return true;
+  Http2Connection& connection = *connection_;
+  const uint64_t others = connection.kept_bodies_ - kept_body_ - kept_request_;
+  connection.kept_bodies_ += bytes - kept_request_;
+  kept_request_ = bytes;
+  collects_ = collects && bytes > 0;
+  if (!collects_ && connection.has_right_ == this) connection.has_right_ = nullptr;
+  connection.room_changed();
+  bool room = bytes == 0 || others == 0 || others + kept_body_ + bytes <= connection.most_kept();
+  if (!room && collects_) {
+    if (connection.has_right_ == nullptr) connection.has_right_ = this;
+    room = connection.has_right_ == this;
+  }
+  if (std::exchange(waits_for_room_, !room)) --connection.wait_for_room_;
+  if (!room) ++connection.wait_for_room_;
+  return room;
+}
+
+void Http2Stream::free_room() {
+  if (kept_request_ > 0) (void)keeps_request(0, false);
 }
 
 // The connection writes at the end of the turn, and a reset takes the place of what waits for that: it comes behind.
@@ -143,6 +168,7 @@ void Http2Stream::stream_done() {
   if (connection_ == nullptr) return;
   waits_for_tunnel_ = false;
   early_.clear();
+  free_room();
   connection_->codec_.unpause(*this);
   connection_->codec_.reset_after_end(*this);
 }
@@ -199,9 +225,11 @@ void Http2Stream::release() {
   list_node_.unlink();
   config_.http2_stats->streams_active.dec();
   if (connection_ != nullptr) {
+    free_room();
     connection_->kept_trailers_ -= kept_trailers_;
     connection_->kept_bodies_ -= kept_body_;
     connection_->held_state_ -= held_state_;
+    connection_->room_changed();
   }
   if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
 }

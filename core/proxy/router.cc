@@ -310,9 +310,16 @@ void Router::keep_for_replay(const Slices& data) {
 }
 
 // Short ones are always kept: nobody counts those of many requests.
+constexpr size_t kShort = 16 * 1024;
+
 bool Router::may_keep(size_t bytes) {
-  constexpr size_t kShort = 16 * 1024;
-  return bytes <= body_limit_ && (bytes <= kShort || host_->keeps_body(bytes));
+  return bytes <= body_limit_ && (bytes <= kShort || host_->keeps_body(bytes + heads_kept()));
+}
+
+// The heads of answers that were not the last stay in the stream's memory, beside the request's.
+bool Router::may_keep_heads() {
+  const size_t heads = heads_kept();
+  return heads <= kShort || host_->keeps_body(body_.size() + heads);
 }
 
 void Router::forgo_replay() {
@@ -322,7 +329,7 @@ void Router::forgo_replay() {
 
 void Router::forget_body() {
   body_.clear();
-  host_->keeps_body(0);
+  host_->keeps_body(heads_kept() > kShort ? heads_kept() : 0);
 }
 
 Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
@@ -478,22 +485,20 @@ http::HeaderMap& Router::begin_response(Attempt&) {
   return stream_->response_headers();
 }
 
-void Router::on_informational(Attempt& attempt, BlockRef owner) {
+void Router::on_informational(Attempt& attempt, http::HeaderMap& headers) {
   if (done_ || stream_->answered_locally()) return;
-  if (owner) stream_->hold(std::move(owner));
-  const int status = stream_->response_headers().status_code();
+  const int status = headers.status_code();
   stats().codes.inc(status);  // as published, beside that of the answer
   if (attempt.pool()->canary()) [[unlikely]]
     stats().canary().codes.inc(status);
   // 100 was answered by the connection manager already, unless it lets the upstream do so.
   if (status == 100 && !host_->config().proxy_100_continue) return;
   if (!hinted_) stay_with(attempt);
-  stream_->respond_informational();
+  stream_->respond_informational(headers);
 }
 
 void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   if (over()) return;
-  if (owner) stream_->hold(std::move(owner));
   stream::StreamInfo& info = stream_->info();
   MonoTime now = stream_->lane().now();
   info.upstream.first_rx = now;
@@ -504,7 +509,11 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     attempt.log()->status = static_cast<uint16_t>(status);
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
+  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) {
+    headers.clear();  // what it views goes with `owner`
+    return;
+  }
+  if (owner) stream_->hold(std::move(owner));
   if (headers.contains(HeaderId::kXEnvoyUpstreamCanary)) [[unlikely]] {
     says_canary_ = headers.get(HeaderId::kXEnvoyUpstreamCanary) == "true";
     if (says_canary_) retry_.count_apart();

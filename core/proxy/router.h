@@ -91,7 +91,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // Once, last. `detail`: of a protocol error.
   void on_attempt_failed(Attempt& attempt, upstream::ResetReason reason, std::string_view detail);
   http::HeaderMap& begin_response(Attempt& attempt);
-  void on_informational(Attempt& attempt, BlockRef owner);
+  void on_informational(Attempt& attempt, http::HeaderMap& headers);
   void on_headers(Attempt& attempt, BlockRef owner, bool end);
   void on_data(Attempt& attempt, Slices& data, bool end);
   http::HeaderMap& begin_trailers(Attempt& attempt);
@@ -127,6 +127,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_unseen(Attempt& attempt);
   // So many bytes of the request's body.
   bool may_keep(size_t bytes);
+  bool may_keep_heads();
+  size_t heads_kept() const { return stream_->arena().overflow_bytes(); }
   void forgo_replay();
   void forget_body();
   // That so much of a body has come, for logs.

@@ -369,6 +369,10 @@ bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
 
 bool Router::retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on,
                    const http::HeaderMap* response) {
+  if (response != nullptr && retry_.left() > 0 && !may_keep_heads()) {
+    stats().retry_or_shadow_abandoned.inc();
+    return false;
+  }
   if (!take_retry(attempt, conditions, charge)) return false;
   event::Lane& lane = stream_->lane();
   Duration wait{};

@@ -45,6 +45,8 @@ class StreamConnection {
   // As StreamHost has them.
   virtual bool may_hold_state(uint64_t) const { return true; }
   virtual void hold_state(int64_t) {}
+  // StreamHost; of the same room.
+  virtual bool keeps_request(size_t /*bytes*/, bool /*collects*/) { return true; }
   virtual void close_after_response() = 0;
   // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
   // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
@@ -118,6 +120,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void end_with_client(bool on) override { ends_with_client_ = on; }
   bool may_hold_state(uint64_t bytes) const override { return connection_.may_hold_state(bytes); }
   void hold_state(int64_t change) override { connection_.hold_state(change); }
+  bool keeps_request(size_t bytes, bool collects) override { return connection_.keeps_request(bytes, collects); }
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

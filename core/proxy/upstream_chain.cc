@@ -120,10 +120,7 @@ http::HeaderMap& UpstreamChain::begin_response() {
   return stream_.response_headers();
 }
 
-void UpstreamChain::on_informational(BlockRef owner) {
-  if (owner) stream_.hold(std::move(owner));
-  stream_.respond_informational();
-}
+void UpstreamChain::on_informational(http::HeaderMap& headers) { stream_.respond_informational(headers); }
 
 void UpstreamChain::on_upstream_headers(BlockRef owner, bool end) {
   if (owner) stream_.hold(std::move(owner));
@@ -166,9 +163,7 @@ void UpstreamChain::Reading::on_flow(filter::FlowControl&, bool blocked) {
 }
 
 void UpstreamChain::Side::send_informational(http::HeaderMap& headers) {
-  if (chain.left_) return;
-  headers.copy_to(chain.router_.begin_response(chain.attempt_));
-  chain.router_.on_informational(chain.attempt_, {});
+  if (!chain.left_) chain.router_.on_informational(chain.attempt_, headers);
 }
 
 void UpstreamChain::Side::send_headers(http::HeaderMap& headers, bool end) {

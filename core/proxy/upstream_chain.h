@@ -53,7 +53,7 @@ class UpstreamChain final : public event::Deferred, public upstream::UpstreamStr
 
   // --- For the attempt: what the upstream says -------------------------------------------------------------------
   http::HeaderMap& begin_response();
-  void on_informational(BlockRef owner);
+  void on_informational(http::HeaderMap& headers);
   void on_upstream_headers(BlockRef owner, bool end);
   void on_upstream_data(Slices& data, bool end);
   http::HeaderMap& begin_response_trailers() { return stream_.make_response_trailers(); }

@@ -140,10 +140,12 @@ void H1Connection::on_data(Slices& in, bool) {
   }
 }
 
-void H1Connection::on_informational(const http::h1::ResponseHead& head, BlockRef owner) {
+// `owner` keeps the bytes until then.
+void H1Connection::on_informational(http::HeaderMap& headers, const http::h1::ResponseHead& head, BlockRef) {
   if (events_ == nullptr) return;
   wire_->add_received_head(head.head_bytes);
-  events_->on_informational(std::move(owner));
+  events_->on_informational(headers);
+  headers.clear();
 }
 
 void H1Connection::on_response_head(const http::h1::ResponseHead& head, BlockRef owner) {

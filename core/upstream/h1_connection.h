@@ -48,7 +48,7 @@ class H1Connection final : public ClientConnection, public http::h1::ClientCodec
   void on_below_low_watermark() override;
   // ClientCodec::Events
   http::HeaderMap& begin_response(int status) override { return events_->begin_response(status); }
-  void on_informational(const http::h1::ResponseHead& head, BlockRef owner) override;
+  void on_informational(http::HeaderMap& headers, const http::h1::ResponseHead& head, BlockRef owner) override;
   void on_response_head(const http::h1::ResponseHead& head, BlockRef owner) override;
   void on_response_data(Slices& data, bool end) override;
   http::HeaderMap& begin_trailers() override { return events_->begin_response_trailers(); }

@@ -244,23 +244,22 @@ void H2Connection::on_settings() {
   owner_.pool_.on_room_changed(owner_);
 }
 
-http::HeaderMap& H2Connection::dropped_fields() {
-  if (dropped_ == nullptr) dropped_ = std::make_unique<Dropped>(lane_);
-  dropped_->fields.clear();
-  return dropped_->fields;
+http::HeaderMap& H2Connection::passing_fields() {
+  passing_ = std::make_unique<Passing>(lane_);
+  return passing_->fields;
 }
 
 http::HeaderMap& H2Connection::begin_response(http::h2::Stream& stream, int status) {
   UpstreamEvents* events = own(stream).events_;
-  if (events == nullptr) return dropped_fields();
-  http::HeaderMap& fields = events->begin_response(status);
-  if (status / 100 != 1 || status == 101) own(stream).response_ = &fields;
-  return fields;
+  if (events == nullptr || (status / 100 == 1 && status != 101)) return passing_fields();
+  own(stream).response_ = &events->begin_response(status);
+  return *own(stream).response_;
 }
 
 void H2Connection::on_informational(http::h2::Stream& stream, const http::h2::ResponseHead&) {
   own(stream).account();
-  if (UpstreamEvents* events = own(stream).events_) events->on_informational({});
+  if (UpstreamEvents* events = own(stream).events_) events->on_informational(passing_->fields);
+  passing_.reset();
 }
 
 void H2Connection::on_response_head(http::h2::Stream& stream, const http::h2::ResponseHead& head) {
@@ -274,7 +273,7 @@ void H2Connection::on_response_data(http::h2::Stream& stream, Slices& data, bool
 
 http::HeaderMap& H2Connection::begin_trailers(http::h2::Stream& stream) {
   UpstreamEvents* events = own(stream).events_;
-  return events != nullptr ? events->begin_response_trailers() : dropped_fields();
+  return events != nullptr ? events->begin_response_trailers() : passing_fields();
 }
 
 void H2Connection::on_response_trailers(http::h2::Stream& stream, http::HeaderMap&) {

@@ -174,8 +174,8 @@ class H2Connection final : public net::ConnectionHandler,
   void on_settings_timeout();
   // But for those whose response has come whole and waits for its reader.
   void fail_unfinished();
-  // Where fields go that nobody wants.
-  http::HeaderMap& dropped_fields();
+  // Where fields go that are not kept: of 1xx, and what nobody wants. Anew each time, or it would only grow.
+  http::HeaderMap& passing_fields();
   const ClusterStats& stats() const;
   const http::h2::Options& options() const;
 
@@ -186,12 +186,12 @@ class H2Connection final : public net::ConnectionHandler,
   http::h2::Counts counted_;
   CallTimer<&H2Connection::on_ping_timer> ping_timer_{*this};
   CallTimer<&H2Connection::on_settings_timeout> settings_timeout_{*this};
-  struct Dropped {
-    explicit Dropped(event::Lane& lane) : arena(lane.arenas()), fields(arena) {}
+  struct Passing {
+    explicit Passing(event::Lane& lane) : arena(lane.arenas()), fields(arena) {}
     Arena arena;
     http::HeaderMap fields;
   };
-  std::unique_ptr<Dropped> dropped_;
+  std::unique_ptr<Passing> passing_;
   MonoTime idle_since_;
   uint32_t active_ = 0;
   uint32_t refusals_expected_ = 0;

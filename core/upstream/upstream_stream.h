@@ -103,7 +103,8 @@ class UpstreamEvents {
   virtual void on_failed(ResetReason reason, std::string_view detail) = 0;
   // Where a response head of this status goes; empty when asked for.
   virtual http::HeaderMap& begin_response(int status) = 0;
-  virtual void on_informational(BlockRef owner) = 0;
+  // 1xx other than 101. Its fields are gone afterwards, also from the map that begin_response() has given for them.
+  virtual void on_informational(http::HeaderMap& headers) = 0;
   virtual void on_upstream_headers(BlockRef owner, bool end) = 0;
   virtual void on_upstream_data(Slices& data, bool end) = 0;
   virtual http::HeaderMap& begin_response_trailers() = 0;

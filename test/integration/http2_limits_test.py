@@ -1,9 +1,11 @@
 """Clients of HTTP/2 that cost more than they bring: each kind loses its connection, is counted, and harms nobody else."""
 
 import contextlib
+import itertools
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import h2.events
@@ -513,6 +515,117 @@ class Http2LimitsTest(WeirTestCase):
                 self.assertLess(self.weir.process.resident_kib() - before, 16 * 1024)
             self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
             self.until_ended(sock, streams)
+
+    def frames(self, sock: socket.socket) -> Iterator[tuple[int, int]]:
+        """Types and flags of what comes."""
+        data = b""
+        while True:
+            more = sock.recv(1 << 20)
+            self.assertTrue(more)
+            data += more
+            at = 0
+            while len(data) >= at + 9 and len(data) >= (end := at + 9 + int.from_bytes(data[at:at + 3], "big")):
+                yield data[at + 3], data[at + 4]
+                at = end
+            data = data[at:]
+
+    def whole(self, sock: socket.socket, streams: int) -> int:
+        """How many of so many streams end with a whole answer."""
+        ends = (kind for kind, flags in self.frames(sock) if kind == RST_STREAM or (kind in (HEADERS, DATA) and flags & END_STREAM))
+        return sum(kind != RST_STREAM for kind in itertools.islice(ends, streams))
+
+    def ask(self, port: int, streams: int) -> socket.socket:
+        encoder = Encoder()
+        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + frame(WINDOW_UPDATE, 0, 0, b"\x7f\0\0\0") + b"".join(
+            frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, bytes(encoder.encode(GET))) for i in range(streams)))
+        return sock
+
+    def test_informational_heads(self) -> None:
+        """Of a server that sends hint after hint: what is not read is dropped, and what was sent is forgotten."""
+        streams, hints, last = 150, 25, threading.Event()
+        hint = bytes(Encoder().encode([(":status", "103"), ("link", "l" * 16_000)], huffman=False))
+        end = bytes(Encoder().encode([(":status", "200")]))
+
+        def give_hints(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame(HEADERS, END_HEADERS, request.id, hint) * hints)
+            if last.is_set():
+                peer.send_raw(frame(HEADERS, END_HEADERS | END_STREAM, request.id, end))
+
+        upstream, port = Http2Upstream(self.sandbox, give_hints), self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "u")])],
+                                            [cluster("u", upstream.port, **http2())]), concurrency=1)
+        before = weir.process.resident_kib()
+        weir.process.reset_peak()
+        with self.ask(port, streams) as sock:  # reads, and no answer ends
+            heads = (kind for kind, _ in self.frames(sock) if kind == HEADERS)
+            for _ in itertools.islice(heads, streams * hints):
+                pass
+            self.assertEqual(weir.stat("http2.streams_active"), streams)
+            if not sanitized():
+                self.assertLess(weir.process.resident_kib("VmHWM") - before, 32 * 1024)
+        last.set()
+        weir.wait_stat_is("http2.streams_active", 0)
+        with self.ask(port, streams) as sock:
+            weir.wait_stat("http.ingress.downstream_rq_1xx", 2 * streams * hints)
+            weir.wait_stat("http2.header_overflow", streams * hints // 2)
+            if not sanitized():
+                self.assertLess(weir.process.resident_kib("VmHWM") - before, 32 * 1024)
+            self.assertEqual(self.whole(sock, streams), streams)
+
+    def test_heads_of_answers_that_are_put_off(self) -> None:
+        """Beyond 16 MiB of a connection the answer is the client's."""
+        head = bytes(Encoder().encode([(":status", "503"), ("x-large", "l" * 16_000)], huffman=False))
+        upstream = Http2Upstream(self.sandbox, lambda peer, request: peer.send_raw(
+            frame(HEADERS, END_HEADERS | END_STREAM, request.id, head)))
+        port, streams = self.sandbox.free_port(), 100
+        retry = {"retry_on": "5xx", "num_retries": 25, "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.001s"}}
+        weir = Weir(self.sandbox, bootstrap(
+            [http_listener(port, [route({"prefix": "/"}, "u", {"retry_policy": retry})])],
+            [cluster("u", upstream.port, **http2(), circuit_breakers={"thresholds": [{"max_retries": 1000}]})]), concurrency=1)
+        before = weir.process.resident_kib()
+        with self.ask(port, streams) as sock:
+            self.assertEqual(self.whole(sock, streams), streams)
+        self.assertGreater(weir.stat("cluster.u.retry_or_shadow_abandoned"), 0)
+        self.assertGreater(weir.stat("cluster.u.upstream_rq_retry"), 5 * streams)
+        if not sanitized():
+            self.assertLess(weir.process.resident_kib("VmHWM") - before, 32 * 1024)
+
+    def test_bodies_that_filters_hold(self) -> None:
+        """16 MiB of a connection, and the windows of the others; all come to their ends, one after another if need be."""
+        filters: dict[str, Any] = {
+            "buffer.v3.Buffer": {"max_request_bytes": 1 << 20},
+            "fault.v3.HTTPFault": {"delay": {"fixed_delay": "2s", "percentage": {"numerator": 100}}}}
+        streams, size = 56, 900_000
+        for name, settings in filters.items():
+            port = self.sandbox.free_port()
+            weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], http_filters=[{
+                "name": "holds", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http." + name, **settings}}])],
+                [cluster("echo", self.echo.port)]), concurrency=1)
+            before = weir.process.resident_kib()
+            weir.process.reset_peak()
+            with self.subTest(name), H2(port, initial_window=1 << 20) as client:
+                client.pump()  # its windows
+                left = {client.request("/%d" % i, "POST", end=False): size for i in range(streams)}
+                while left:  # in turn, as the windows let it
+                    moved = False
+                    for stream in list(left):
+                        part = min(client.h2.local_flow_control_window(stream), 16_000, left[stream])
+                        if part <= 0:
+                            continue
+                        moved = True
+                        left[stream] -= part
+                        client.h2.send_data(stream, b"d" * part, end_stream=left[stream] == 0)
+                        if left[stream] == 0:
+                            del left[stream]
+                    client.flush()
+                    client.pump(0.001 if moved else 0.005)
+                for stream in range(1, 2 * streams, 2):
+                    client.until(stream, h2.events.ResponseReceived)
+                    self.assertEqual(client.status(stream), "200")
+                self.assertGreater(weir.stat("http.ingress.downstream_flow_control_paused_reading_total"), 0)
+                if not sanitized():
+                    self.assertLess(weir.process.resident_kib("VmHWM") - before, 40 * 1024)
 
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()

@@ -163,7 +163,7 @@ void FilterHarness::deliver(Event& event, bool response) {
         if (stream_->answered_locally()) break;  // answered by a filter meanwhile; the map is that answer's
         fill(stream_->response_headers(), event.headers);
         if (const int status = stream_->response_headers().status_code(); status < 200 && status != 101) {
-          stream_->respond_informational();
+          stream_->respond_informational(stream_->response_headers());
         } else {
           stream_->respond_headers(event.end);
         }

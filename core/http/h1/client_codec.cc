@@ -132,7 +132,7 @@ bool ClientCodec::receive_head(Slices& in) {
   HeaderMap& map = events_.begin_response(peek_status(bytes.text));
   ParseError error = parse_response_head(bytes.text, settings_, kind_, map, head);
   const bool informational = is_informational(head.status) && head.status != 101;
-  if (error == ParseError::kNone && informational && ++informational_ > kMaxInformational) {
+  if (error == ParseError::kNone && informational && !may_inform(head, map)) {
     error = ParseError::kTooManyInformational;
   }
   if (error != ParseError::kNone) [[unlikely]] {
@@ -144,7 +144,7 @@ bool ClientCodec::receive_head(Slices& in) {
   wire_bytes_ = 0;
   started_ = true;
   if (informational) {
-    events_.on_informational(head, std::move(bytes.owner));
+    events_.on_informational(map, head, std::move(bytes.owner));
     return true;
   }
   keep_alive_ = head.keep_alive;
@@ -160,6 +160,15 @@ bool ClientCodec::receive_head(Slices& in) {
   }
   events_.on_response_head(head, std::move(bytes.owner));
   return true;
+}
+
+// Names in capitals, and long lists, take memory that lives as long as the map: of all before a response as much as one
+// head may have.
+bool ClientCodec::may_inform(const ResponseHead& head, const HeaderMap& map) {
+  if (informational_++ == 0) informational_bytes_ = 0;
+  informational_bytes_ += head.head_bytes + map.size() * sizeof(HeaderEntry);
+  return informational_ <= kMaxInformational &&
+         (informational_ == 1 || informational_bytes_ <= settings_.limits.max_head_bytes);
 }
 
 bool ClientCodec::receive_body(Slices& in) {

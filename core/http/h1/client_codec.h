@@ -24,8 +24,8 @@ class ClientCodec {
    public:
     // Where the fields of a head of this status go: a 1xx head is not the response. It must be empty.
     virtual HeaderMap& begin_response(int status) = 0;
-    // 1xx other than 101. `owner` keeps the bytes alive that the map views.
-    virtual void on_informational(const ResponseHead& head, BlockRef owner) = 0;
+    // 1xx other than 101. `owner` keeps the bytes alive that the map views: the one of begin_response().
+    virtual void on_informational(HeaderMap& map, const ResponseHead& head, BlockRef owner) = 0;
     // head.body is kTunnel after 101 and after 2xx to CONNECT: what follows are opaque bytes, both ways.
     virtual void on_response_head(const ResponseHead& head, BlockRef owner) = 0;
     // What the handler leaves in `data` is lost. `data` is empty only with end_stream.
@@ -102,6 +102,7 @@ class ClientCodec {
 
   Framing::Connection choose_connection(const HeaderMap& map);
   bool receive_head(Slices& in);
+  bool may_inform(const ResponseHead& head, const HeaderMap& map);
   bool receive_body(Slices& in);
   void complete(const Slices& in);
   void fail(ParseError error);
@@ -113,6 +114,7 @@ class ClientCodec {
   BodyEncoder request_;
   HeadScanner scanner_;
   size_t wire_bytes_ = 0;
+  size_t informational_bytes_ = 0;  // with informational_
   RequestKind kind_;
   State state_ = State::kIdle;
   uint8_t informational_ = 0;

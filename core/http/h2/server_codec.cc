@@ -217,6 +217,11 @@ bool ServerCodec::send_informational(Stream& stream, const HeaderMap& map) {
   if (!stream.attached_) return true;
   const int status = map.status_code();
   if (stream.head_given_ || !is_informational(status) || status == 101) return false;
+  if (heads_wait() && map.size() > 1) {
+    ++counts_.header_overflows;
+    events_.want_flush();
+    return true;
+  }
   FieldList fields(map.size());
   fields.add(HeaderId::kStatus, map.status());
   bool valid = true;

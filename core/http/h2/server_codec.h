@@ -75,7 +75,8 @@ class ServerCodec final : public Session {
   // From :status and the fields; those of a connection of HTTP/1 are left out. 101 is 200 here; to an extended CONNECT
   // no other 2xx can be said, for it would be taken for 101.
   [[nodiscard]] bool send_response_head(Stream& stream, const HeaderMap& map, bool end);
-  // Any 1xx but 101.
+  // Any 1xx but 101. One that has fields is dropped, and counted, where the heads of answers wait: whoever made it does
+  // not.
   [[nodiscard]] bool send_informational(Stream& stream, const HeaderMap& map);
 
  private:

@@ -129,6 +129,8 @@ class Session {
   void detach(Stream& stream);
   bool submit_head(Stream& stream, const FieldList& fields, bool end);
   bool submit_informational(Stream& stream, const FieldList& fields);
+  // The peer reads so little that no more heads are to be made for it.
+  bool heads_wait() const { return heads_wait_; }
   bool section_too_large() const { return section_too_large_; }
   // The fields of all streams hold so much that no further section is to be taken.
   bool fields_hold_too_much() const;

@@ -43,7 +43,7 @@ class CollectorLink final : private upstream::UpstreamEvents, private event::Tim
   void on_ready(upstream::UpstreamStream& stream) override;
   void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
-  void on_informational(BlockRef) override {}
+  void on_informational(http::HeaderMap&) override {}
   void on_upstream_headers(BlockRef, bool) override {}
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override { return begin_response(0); }

@@ -97,7 +97,7 @@ class TcpProxy final : public filter::NetworkFilter,
   void on_ready(upstream::UpstreamStream& stream) override;
   void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
-  void on_informational(BlockRef) override {}
+  void on_informational(http::HeaderMap&) override {}
   void on_upstream_headers(BlockRef owner, bool end) override;
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override { return begin_response(0); }

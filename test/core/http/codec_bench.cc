@@ -53,7 +53,7 @@ struct Side final : h1::ServerCodec::Events, h1::ClientCodec::Events {
   void on_request_trailers(HeaderMap&) override {}
   void on_parse_error(h1::ParseError, int) override { std::abort(); }
   HeaderMap& begin_response(int) override { return *map; }
-  void on_informational(const h1::ResponseHead&, BlockRef) override {}
+  void on_informational(HeaderMap&, const h1::ResponseHead&, BlockRef) override {}
   void on_response_head(const h1::ResponseHead&, BlockRef) override {}
   void on_response_data(Slices& data, bool) override { bytes += data.size(); }
   void on_response_trailers(HeaderMap&) override {}

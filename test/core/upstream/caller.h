@@ -57,7 +57,7 @@ class Caller final : public UpstreamEvents {
     response_.clear();
     return response_;
   }
-  void on_informational(BlockRef) override { events += "info "; }
+  void on_informational(http::HeaderMap&) override { events += "info "; }
   void on_upstream_headers(BlockRef, bool end) override {
     events += "headers ";
     if (end) finish();

@@ -23,7 +23,7 @@ class Nobody final : public h1::ServerCodec::Events, public h1::ClientCodec::Eve
   void on_request_trailers(HeaderMap&) override {}
   void on_parse_error(h1::ParseError, int) override { std::abort(); }
   HeaderMap& begin_response(int) override { return fresh(); }
-  void on_informational(const h1::ResponseHead&, BlockRef) override {}
+  void on_informational(HeaderMap&, const h1::ResponseHead&, BlockRef) override {}
   void on_response_head(const h1::ResponseHead&, BlockRef) override {}
   void on_response_data(Slices&, bool) override {}
   void on_response_trailers(HeaderMap&) override {}

@@ -147,7 +147,7 @@ class ClientRecorder final : public Recorder, public ClientCodec::Events {
   explicit ClientRecorder(const Settings& settings = {}) : settings_(settings), codec(*this, blocks, settings_) {}
 
   HeaderMap& begin_response(int) override { return fresh().headers; }
-  void on_informational(const ResponseHead& head, BlockRef owner) override {
+  void on_informational(HeaderMap&, const ResponseHead& head, BlockRef owner) override {
     last().owner = std::move(owner);
     note("informational " + std::to_string(head.status) + "\n" + last().headers.to_string());
   }
