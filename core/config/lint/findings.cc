@@ -1,7 +1,5 @@
 #include "core/config/lint/findings.h"
 
-#include <algorithm>
-
 namespace weir::config::lint {
 
 Findings::Findings(const PositionIndex& positions, Diagnostics& diagnostics, const LintOptions& options)
@@ -9,15 +7,17 @@ Findings::Findings(const PositionIndex& positions, Diagnostics& diagnostics, con
   // What is to be an error is more than the warning that was said.
   for (const Diagnostic& item : diagnostics.items()) {
     if (options.forbidden.empty() || item.severity == Severity::kError) known_.insert(item.path);
-    if (item.unsupported) unsupported_.push_back(item.path);
+    if (item.unsupported) unsupported_.insert(item.path);
   }
 }
 
 bool Findings::is_unsupported(const std::string& path) const {
-  return std::ranges::any_of(unsupported_, [&path](const std::string& field) {
-    return path.starts_with(field) &&
-           (path.size() == field.size() || path[field.size()] == '.' || path[field.size()] == '[');
-  });
+  if (unsupported_.empty()) return false;
+  for (size_t end = 0; end != std::string::npos;) {
+    end = path.find_first_of(".[", end + 1);
+    if (unsupported_.contains(path.substr(0, end))) return true;
+  }
+  return false;
 }
 
 void Findings::begin_rule(const Rule& rule) {

@@ -33,11 +33,11 @@ class Findings {
   Diagnostics& diagnostics_;
   const LintOptions& options_;
   const Rule* rule_ = nullptr;
-  size_t found_ = 0;                       // by this rule
-  size_t shown_ = 0;                       // of all rules
-  size_t left_out_ = 0;                    // of all rules, since all that may be shown was
-  std::unordered_set<std::string> known_;  // paths with a finding
-  std::vector<std::string> unsupported_;   // paths of fields
+  size_t found_ = 0;                             // by this rule
+  size_t shown_ = 0;                             // of all rules
+  size_t left_out_ = 0;                          // of all rules, since all that may be shown was
+  std::unordered_set<std::string> known_;        // paths with a finding
+  std::unordered_set<std::string> unsupported_;  // paths of fields
   std::string last_path_;
 };
 
