@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace weir::net {
 namespace {
@@ -91,8 +92,13 @@ TEST(SocketTest, AFileIsRemovedOnce) {
     const auto fd = open_listen_socket(address, {});
     ASSERT_TRUE(fd.ok()) << fd.status();
     close(*fd);
-    // Times of files are as coarse as the kernel's ticks.
-    std::this_thread::sleep_for(20ms);
+    // Files are dated by the kernel's coarse clock: until that has gone on.
+    const auto tick = [] {
+      timespec now;
+      clock_gettime(CLOCK_REALTIME_COARSE, &now);
+      return std::pair(now.tv_sec, now.tv_nsec);
+    };
+    for (const auto born = tick(); tick() == born;) std::this_thread::yield();
   };
   bind_it();
   SocketFile removed = SocketFile::of(address);
