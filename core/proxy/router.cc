@@ -152,7 +152,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   retry_.read_overrides(headers, timeout_);
   idempotent_ = is_idempotent(headers.method());
   replayable_ = true;
-  body_limit_ = route.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
+  body_limit_ = action.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
   include_attempt_count_ = selection.virtual_host->include_request_attempt_count();
   include_attempt_in_response_ = selection.virtual_host->include_attempt_count_in_response();
   include_timeout_retry_ = selection.virtual_host->include_is_timeout_retry_header();

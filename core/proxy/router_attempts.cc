@@ -344,7 +344,7 @@ std::string_view in_words(ResetReason reason, Arena& arena) {
 void Router::count_retry_overflow() {
   stats().rq_retry_overflow.inc();
   const route::Selection& selection = host_->selection();
-  if (const route::RouteStats* own = selection.route->stats()) own->count_retry_overflow();
+  if (const route::RouteStats* own = selection.route_stats()) own->count_retry_overflow();
   if (selection.virtual_cluster != nullptr && selection.virtual_cluster->stats != nullptr)
     selection.virtual_cluster->stats->count_retry_overflow();
 }

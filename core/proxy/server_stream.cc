@@ -344,7 +344,7 @@ void ServerStream::take(const route::Selection& selection) {
     info.virtual_host_metadata = selection_.virtual_host->metadata();
   }
   if (selection_.virtual_cluster != nullptr) info.virtual_cluster = selection_.virtual_cluster->name;
-  if (selection_.route != nullptr) {
+  if (selection_.route != nullptr && !selection_.plain) {
     info.route_name = selection_.route->name();
     info.route_metadata = selection_.route->metadata();
     if (selection_.route->action() == route::ActionKind::kForward && selection_.route->forward().limits_stream())
@@ -689,8 +689,7 @@ event::Pin<upstream::Cluster> ServerStream::name_cluster() {
 
 // Of a stream that was forwarded.
 void ServerStream::count_route(const stream::StreamInfo& info) {
-  if (selection_.route == nullptr) return;
-  if (const route::RouteStats* stats = selection_.route->stats()) stats->count(info);
+  if (const route::RouteStats* stats = selection_.route_stats()) stats->count(info);
   if (selection_.virtual_cluster != nullptr && selection_.virtual_cluster->stats != nullptr)
     selection_.virtual_cluster->stats->count(info);
 }

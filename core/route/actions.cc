@@ -147,77 +147,83 @@ ClusterChoice WeightedCluster::cluster(const http::HeaderMap& request) const noe
   return {.name = name, .slot = slot, .has_slot = true};
 }
 
+const ForwardAction::Special& ForwardAction::Special::none() {
+  static const Special none;
+  return none;
+}
+
 ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept {
   if (weighted != nullptr) return weighted->cluster(request);
-  if (cluster_header_ != nullptr) return {.name = request.get(*cluster_header_), .slot = {}, .has_slot = false};
+  if (special_->cluster_header != nullptr)
+    return {.name = request.get(*special_->cluster_header), .slot = {}, .has_slot = false};
   return {.name = cluster_, .slot = slot_, .has_slot = true};
 }
 
 const WeightedCluster* ForwardAction::specify(const http::HeaderMap& request,
                                               const stream::StreamInfo* info) const noexcept {
   static const stream::StreamInfo kNothing;
-  if (specifier_->tree == nullptr) return &specified_.back();
+  if (special_->specifier->tree == nullptr) return &special_->specified.back();
   const match::Tree::Result found =
-      specifier_->tree->evaluate({.info = info != nullptr ? info : &kNothing, .request_headers = &request});
-  return found.matched() ? &specified_[found.action] : &specified_.back();
+      special_->specifier->tree->evaluate({.info = info != nullptr ? info : &kNothing, .request_headers = &request});
+  return found.matched() ? &special_->specified[found.action] : &special_->specified.back();
 }
 
 const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random,
                                                     const event::SlotTable* slots,
                                                     std::optional<uint64_t> hash) const noexcept {
-  if (weighted_clusters_.empty()) return nullptr;
+  if (special_->weighted_clusters.empty()) return nullptr;
   // Mixed, because a runtime fraction has already split the traffic by the same number.
   uint64_t value = mix_hash(random ^ 0x9e3779b97f4a7c15ULL);
-  if (weight_header_ != nullptr) {
-    std::string_view text = request.get(*weight_header_);
+  if (special_->weight_header != nullptr) {
+    std::string_view text = request.get(*special_->weight_header);
     uint64_t from_header = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from_header);
     if (error == std::errc() && end == text.data() + text.size()) value = from_header;
   }
   if (hash) value = *hash;
-  uint64_t total = total_weight_;
+  uint64_t total = special_->total_weight;
   auto weight = [&](const WeightedCluster& cluster) {
     return slots != nullptr ? runtime::RuntimeUnsigned{cluster.weight, cluster.weight_key}.get(*slots) : cluster.weight;
   };
-  if (runtime_weights_ && slots != nullptr) [[unlikely]] {
+  if (special_->runtime_weights && slots != nullptr) [[unlikely]] {
     total = 0;
-    for (const WeightedCluster& cluster : weighted_clusters_) total += weight(cluster);
+    for (const WeightedCluster& cluster : special_->weighted_clusters) total += weight(cluster);
   } else {
     slots = nullptr;
   }
   if (total == 0) {  // all are off at run time: nobody can mean that
     slots = nullptr;
-    total = total_weight_;
+    total = special_->total_weight;
   }
   value %= total;
-  for (const WeightedCluster& cluster : weighted_clusters_) {
+  for (const WeightedCluster& cluster : special_->weighted_clusters) {
     const uint64_t share = weight(cluster);
     if (value < share) return &cluster;
     value -= share;
   }
-  return &weighted_clusters_.back();  // not reached: the weights add up
+  return &special_->weighted_clusters.back();  // not reached: the weights add up
 }
 
 Rewritten ForwardAction::rewrite_host(const stream::LogSubject& subject, const WeightedCluster* weighted,
                                       Arena& arena) const noexcept {
   const http::HeaderMap& request = *subject.request;
   if (weighted != nullptr && !weighted->host_rewrite_literal.empty()) return weighted->host_rewrite_literal;
-  switch (host_rewrite_kind_) {
+  switch (special_->host_rewrite_kind) {
     case HostRewriteSpec::Kind::kNone:
     case HostRewriteSpec::Kind::kAuto:
       return {};
     case HostRewriteSpec::Kind::kLiteral:
-      return host_rewrite_literal_;
+      return special_->host_rewrite_literal;
     case HostRewriteSpec::Kind::kHeader: {
-      std::string_view value = request.get(*host_rewrite_header_);
+      std::string_view value = request.get(*special_->host_rewrite_header);
       return value.empty() ? Rewritten() : checked_host(value);
     }
     case HostRewriteSpec::Kind::kPathRegex: {
-      std::string_view host = host_rewrite_regex_->rewrite(split(request.path()).path, arena);
+      std::string_view host = special_->host_rewrite_regex->rewrite(split(request.path()).path, arena);
       return host.empty() ? Rewritten() : checked_host(host);
     }
     case HostRewriteSpec::Kind::kFormat:
-      return host_rewrite_format_->host(subject, arena);
+      return special_->host_rewrite_format->host(subject, arena);
   }
   return {};
 }

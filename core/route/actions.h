@@ -107,62 +107,69 @@ struct WeightedCluster {
   std::string host_rewrite_literal;                         // empty: the route's host rewrite
   std::unique_ptr<const stream::StaticMetadata> match;      // null: the route's
 
+  bool operator==(const WeightedCluster&) const = default;
   ClusterChoice cluster(const http::HeaderMap& request) const noexcept;
 };
 
 // [immutable]
 class ForwardAction {
  public:
-  Duration timeout() const { return timeout_; }                                // zero: none
-  std::optional<Duration> idle_timeout() const { return get(idle_timeout_); }  // unset: the listener's
-  std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
+  Duration timeout() const { return timeout_; }                                         // zero: none
+  std::optional<Duration> idle_timeout() const { return get(special_->idle_timeout); }  // unset: the listener's
+  std::optional<Duration> max_stream_duration() const { return get(special_->max_stream_duration); }
   // It says how long a stream may idle, or take in all, or that requests may say so.
-  bool limits_stream() const { return limits_stream_; }
-  std::optional<Duration> flush_timeout() const { return get(flush_timeout_); }
-  std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
-  bool grpc_timeout_is_of_stream() const { return grpc_timeout_is_of_stream_; }
-  std::optional<Duration> grpc_timeout_header_offset() const { return get(grpc_timeout_header_offset_); }
+  bool limits_stream() const {
+    return special_->idle_timeout != kUnset || special_->max_stream_duration != kUnset ||
+           special_->grpc_timeout_is_of_stream;
+  }
+  std::optional<Duration> flush_timeout() const { return get(special_->flush_timeout); }
+  std::optional<Duration> grpc_timeout_header_max() const { return get(special_->grpc_timeout_header_max); }
+  bool grpc_timeout_is_of_stream() const { return special_->grpc_timeout_is_of_stream; }
+  std::optional<Duration> grpc_timeout_header_offset() const { return get(special_->grpc_timeout_header_offset); }
   // The route's own, else the virtual host's; nullptr: no retries.
   const RetryPolicy* retry() const { return retry_; }
-  bool hedges() const { return hedges_; }
+  bool hedges() const { return special_->hedges; }
+  const BodyLimits& body_limits() const { return special_->body_limits; }
   // The limits and connections of the cluster for requests of high priority.
-  bool high_priority() const { return high_priority_; }
-  const InternalRedirectPolicy* internal_redirect() const { return internal_redirect_.get(); }  // nullptr: none
+  bool high_priority() const { return special_->high_priority; }
+  const InternalRedirectPolicy* internal_redirect() const {
+    return special_->internal_redirect.get();
+  }  // nullptr: none
   // The route's own, else those of the levels above; nullptr: none.
   const Mirrors* mirrors() const { return mirrors_; }
-  int cluster_not_found_status() const { return cluster_not_found_status_; }
-  bool append_x_forwarded_host() const { return append_x_forwarded_host_; }
-  const std::vector<UpgradeSpec>& upgrades() const { return upgrades_; }
-  bool ends_connect() const { return ends_connect_; }
-  bool ends_post() const { return ends_post_; }
+  int cluster_not_found_status() const { return special_->cluster_not_found_status; }
+  bool append_x_forwarded_host() const { return special_->append_x_forwarded_host; }
+  const std::vector<UpgradeSpec>& upgrades() const { return special_->upgrades; }
+  bool ends_connect() const { return special_->ends_connect; }
+  bool ends_post() const { return special_->ends_post; }
 
-  bool has_path_rewrite() const { return path_rewrite_ != nullptr; }
+  bool has_path_rewrite() const { return special_->path_rewrite != nullptr; }
   // The upstream host's name becomes the request's host (once the host is chosen).
-  bool auto_host_rewrite() const { return host_rewrite_kind_ == HostRewriteSpec::Kind::kAuto; }
+  bool auto_host_rewrite() const { return special_->host_rewrite_kind == HostRewriteSpec::Kind::kAuto; }
   // The host to send. The request's headers must be those before any path rewrite.
   Rewritten rewrite_host(const stream::LogSubject& subject, const WeightedCluster* weighted,
                          Arena& arena) const noexcept;
 
-  bool weighted() const { return !weighted_clusters_.empty(); }
-  const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
+  bool weighted() const { return !special_->weighted_clusters.empty(); }
+  const std::vector<WeightedCluster>& weighted_clusters() const { return special_->weighted_clusters; }
   // nullptr if the route has no weighted clusters. `random` decides, always in the same way, unless there is a `hash`.
   // `slots`: of the lane, for weights at run time; null: those of the configuration count.
   const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random,
                                        const event::SlotTable* slots = nullptr,
                                        std::optional<uint64_t> hash = std::nullopt) const noexcept;
-  bool weighs_by_hash() const { return weighs_by_hash_; }
+  bool weighs_by_hash() const { return special_->weighs_by_hash; }
   // Conditions on the request say which cluster.
-  bool specified() const { return specifier_ != nullptr; }
+  bool specified() const { return special_->specifier != nullptr; }
   // Of those, as if it were one of several by weight; one that leads nowhere, if no condition holds. Not nullptr.
   const WeightedCluster* specify(const http::HeaderMap& request, const stream::StreamInfo* info) const noexcept;
   // What hosts are to have, a struct; nullptr: nothing.
   const stream::Value* metadata_match(const WeightedCluster* weighted) const {
     const stream::StaticMetadata* match =
-        weighted != nullptr && weighted->match != nullptr ? weighted->match.get() : match_.get();
+        weighted != nullptr && weighted->match != nullptr ? weighted->match.get() : special_->match.get();
     return match != nullptr ? &match->root() : nullptr;
   }
   // nullptr: requests have no hash, unless the cluster says how.
-  const HashPolicies* hash_policies() const { return hash_policies_.get(); }
+  const HashPolicies* hash_policies() const { return special_->hash_policies.get(); }
   // `weighted`: what pick_weighted() chose.
   ClusterChoice cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept;
   // As configured, for dumps and explanations; empty if weighted or by header.
@@ -174,46 +181,58 @@ class ForwardAction {
   static constexpr Duration kUnset{-1};
   static std::optional<Duration> get(Duration d) { return d == kUnset ? std::nullopt : std::optional<Duration>(d); }
 
-  // What every request reads, side by side: one of many routes comes from far away.
-  std::string cluster_;
+  // What few routes say. All that say nothing of it share none(), so that of a large table much less is read, and what
+  // is read stays near.
+  struct Special {
+    static const Special& none();
+    bool operator==(const Special&) const = default;
+
+    std::unique_ptr<http::HeaderName> cluster_header;
+    std::vector<WeightedCluster> weighted_clusters;
+    bool runtime_weights = false;
+    bool weighs_by_hash = false;
+    uint64_t total_weight = 0;
+    std::unique_ptr<http::HeaderName> weight_header;
+    std::shared_ptr<const ClusterSpecifier> specifier;
+    std::vector<WeightedCluster> specified;  // by its actions; the last is for all other requests
+    std::unique_ptr<const stream::StaticMetadata> match;
+    uint16_t cluster_not_found_status = 503;
+    Duration idle_timeout = kUnset;
+    Duration max_stream_duration = kUnset;
+    Duration flush_timeout = kUnset;
+    Duration grpc_timeout_header_max = kUnset;
+    Duration grpc_timeout_header_offset = kUnset;
+    bool grpc_timeout_is_of_stream = false;
+    bool hedges = false;
+    bool high_priority = false;
+    bool ends_connect = false;
+    bool ends_post = false;
+    bool append_x_forwarded_host = false;
+    HostRewriteSpec::Kind host_rewrite_kind = HostRewriteSpec::Kind::kNone;
+    std::string host_rewrite_literal;
+    std::unique_ptr<http::HeaderName> host_rewrite_header;
+    std::unique_ptr<const match::RegexRewrite> host_rewrite_regex;
+    std::unique_ptr<const FormatRewrite> host_rewrite_format;
+    std::unique_ptr<const PathRewrite> path_rewrite;
+    std::unique_ptr<const RetryPolicy> own_retry;
+    std::unique_ptr<const Mirrors> own_mirrors;
+    std::unique_ptr<const InternalRedirectPolicy> internal_redirect;
+    std::unique_ptr<const HashPolicies> hash_policies;
+    std::vector<UpgradeSpec> upgrades;
+    BodyLimits body_limits;
+  };
+  struct DropSpecial {
+    void operator()(const Special* special) const {
+      if (special != &Special::none()) delete special;
+    }
+  };
+
+  std::string_view cluster_;  // the table's
   event::SlotId slot_;
-  std::unique_ptr<http::HeaderName> cluster_header_;
-  std::vector<WeightedCluster> weighted_clusters_;
   Duration timeout_ = 15s;
-  Duration idle_timeout_ = kUnset;
-  Duration max_stream_duration_ = kUnset;
-  Duration grpc_timeout_header_max_ = kUnset;
   const RetryPolicy* retry_ = nullptr;
   const Mirrors* mirrors_ = nullptr;
-  std::unique_ptr<const InternalRedirectPolicy> internal_redirect_;
-  std::unique_ptr<const PathRewrite> path_rewrite_;
-  std::unique_ptr<const HashPolicies> hash_policies_;
-  std::unique_ptr<const stream::StaticMetadata> match_;
-  HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
-  bool append_x_forwarded_host_ = false;
-  bool hedges_ = false;
-  bool high_priority_ = false;
-  bool ends_connect_ = false;
-  bool ends_post_ = false;
-  // What few do.
-  std::shared_ptr<const ClusterSpecifier> specifier_;
-  std::vector<WeightedCluster> specified_;  // by its actions; the last is for all other requests
-  bool runtime_weights_ = false;
-  bool weighs_by_hash_ = false;
-  bool grpc_timeout_is_of_stream_ = false;
-  bool limits_stream_ = false;
-  uint16_t cluster_not_found_status_ = 503;
-  uint64_t total_weight_ = 0;
-  std::unique_ptr<http::HeaderName> weight_header_;
-  Duration grpc_timeout_header_offset_ = kUnset;
-  Duration flush_timeout_ = kUnset;
-  std::unique_ptr<const RetryPolicy> own_retry_;
-  std::unique_ptr<const Mirrors> own_mirrors_;
-  std::string host_rewrite_literal_;
-  std::unique_ptr<http::HeaderName> host_rewrite_header_;
-  std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
-  std::unique_ptr<const FormatRewrite> host_rewrite_format_;
-  std::vector<UpgradeSpec> upgrades_;
+  std::unique_ptr<const Special, DropSpecial> special_{&Special::none()};
 };
 
 // [immutable]

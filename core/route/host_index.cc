@@ -3,7 +3,6 @@
 #include <string>
 
 #include "core/http/chars.h"
-#include "core/route/text_hash.h"
 
 namespace weir::route {
 
@@ -47,28 +46,14 @@ HostIndex::Added HostIndex::add(std::string_view domain, uint32_t owner, uint32_
   if (text.find('*') != std::string::npos) return Added::kBadWildcard;
   for (char& c : text) c = http::to_lower(c);
   TextTable& table = suffix ? suffixes_ : prefix ? prefixes_ : exact_;
-  const uint64_t hash = suffix ? hash_backwards(text) : hash_forwards(text);
+  const uint64_t hash = suffix ? hash_backwards(text) : prefix ? hash_forwards(text) : hash_text(text);
   other = table.find(text, hash);
   if (other != kNone) return Added::kDuplicate;
   table.add(text, hash, owner);
   return Added::kYes;
 }
 
-uint32_t HostIndex::find(std::string_view host) const noexcept {
-  // One pass forwards finds the exact name and, on the way, the longest "prefix*".
-  uint32_t best_prefix = kNone;
-  if (!exact_.empty() || !prefixes_.empty()) {
-    StepHash hash;
-    for (size_t i = 0; i < host.size(); ++i) {
-      if (prefixes_.may_have(i)) {
-        const uint32_t owner = prefixes_.find_folded(host.substr(0, i), hash.value());
-        if (owner != kNone) best_prefix = owner;
-      }
-      hash.step(http::to_lower(host[i]));
-    }
-    const uint32_t owner = exact_.find_folded(host, hash.value());
-    if (owner != kNone) return owner;
-  }
+uint32_t HostIndex::find_wildcard(std::string_view host) const noexcept {
   if (!suffixes_.empty()) {
     uint32_t best_suffix = kNone;
     StepHash hash;
@@ -81,7 +66,19 @@ uint32_t HostIndex::find(std::string_view host) const noexcept {
     }
     if (best_suffix != kNone) return best_suffix;
   }
-  return best_prefix != kNone ? best_prefix : any_;
+  if (!prefixes_.empty()) {
+    uint32_t best_prefix = kNone;
+    StepHash hash;
+    for (size_t size = 0; size < host.size(); ++size) {
+      if (prefixes_.may_have(size)) {
+        const uint32_t owner = prefixes_.find_folded(host.substr(0, size), hash.value());
+        if (owner != kNone) best_prefix = owner;
+      }
+      hash.step(http::to_lower(host[size]));
+    }
+    if (best_prefix != kNone) return best_prefix;
+  }
+  return any_;
 }
 
 }  // namespace weir::route

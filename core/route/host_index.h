@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/route/text_hash.h"
 #include "core/route/text_table.h"
 
 namespace weir::route {
@@ -17,10 +18,22 @@ class HostIndex {
   enum class Added : uint8_t { kYes, kDuplicate, kBadWildcard, kEmpty };
   // [main] `domain` in any case; `owner` is what find() returns. Duplicate: `other` becomes the owner of the first.
   Added add(std::string_view domain, uint32_t owner, uint32_t& other);
-  uint32_t find(std::string_view host) const noexcept;
+  // `likely`: as of TextTable::find_folded().
+  template <class Likely>
+  uint32_t find(std::string_view host, Likely&& likely) const noexcept {
+    if (exact_.may_have(host.size())) {
+      const uint32_t owner = exact_.find_folded(host, hash_text<true>(host), likely);
+      if (owner != kNone) return owner;
+    }
+    return find_wildcard(host);
+  }
+  uint32_t find(std::string_view host) const noexcept {
+    return find(host, [](uint32_t) {});
+  }
 
  private:
-  // The hash is fed forwards or backwards. In lower case, all of them.
+  uint32_t find_wildcard(std::string_view host) const noexcept;
+  // Of wildcards, whose lengths the look-up does not know: fed forwards or backwards. In lower case.
   static uint64_t hash_forwards(std::string_view lower);
   static uint64_t hash_backwards(std::string_view lower);
 

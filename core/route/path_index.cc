@@ -9,7 +9,13 @@ namespace {
 
 // In a list: this route needs no further look, its path is enough. Only the last of a list has it.
 constexpr uint32_t kDecides = 1u << 31;
+// Beside that: the route is plain.
+constexpr uint32_t kPlain = 1u << 29;
 constexpr uint32_t kNever = UINT32_MAX;
+
+uint32_t in_list(const PathEntry& entry) {
+  return entry.decides ? entry.route | kDecides | (entry.plain ? kPlain : 0) : entry.route;
+}
 
 bool by_text_then_route(std::string_view a_text, uint32_t a_route, std::string_view b_text, uint32_t b_route) {
   int order = a_text.compare(b_text);
@@ -56,7 +62,7 @@ PrefixTrie::Node PrefixTrie::build_node(std::vector<Entry>& entries, size_t firs
     const Entry& entry = entries[next];
     if (entry.route > decided) continue;  // out of reach: an earlier route takes every path that comes here
     node.first_route = std::min(node.first_route, entry.route);
-    routes_.push_back(entry.decides ? entry.route | kDecides : entry.route);
+    routes_.push_back(in_list(entry));
     if (entry.decides) decided = entry.route;
   }
   node.list_size = static_cast<uint32_t>(routes_.size()) - node.list;
@@ -83,15 +89,8 @@ PrefixTrie::Node PrefixTrie::build_node(std::vector<Entry>& entries, size_t firs
   return node;
 }
 
-uint64_t ExactPaths::hash(std::string_view path, bool fold) noexcept {
-  if (!fold) return hash_text(path);
-  StepHash hash;
-  for (char c : path) hash.step(http::to_lower(c));
-  return hash.value();
-}
-
-void ExactPaths::build(std::vector<Entry> entries, bool fold) {
-  fold_ = fold;
+template <bool Fold>
+void ExactPaths<Fold>::build(std::vector<Entry> entries) {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
   for (size_t i = 0; i < entries.size();) {
@@ -102,7 +101,7 @@ void ExactPaths::build(std::vector<Entry> entries, bool fold) {
     for (; i < entries.size() && entries[i].text == text; ++i) {
       if (decided) continue;
       decided = entries[i].decides;
-      routes_.push_back(decided ? entries[i].route | kDecides : entries[i].route);
+      routes_.push_back(in_list(entries[i]));
     }
     routes_[list] = static_cast<uint32_t>(routes_.size() - list - 1);
     auto value = static_cast<uint32_t>(list) | kSeveral;
@@ -110,16 +109,17 @@ void ExactPaths::build(std::vector<Entry> entries, bool fold) {
       value = routes_.back();
       routes_.resize(list);
     }
-    paths_.add(text, hash(text, fold), value);
+    paths_.add(text, hash_text<Fold>(text), value);
   }
   paths_.shrink_to_fit();
   routes_.shrink_to_fit();
 }
 
-RouteList ExactPaths::find(std::string_view path, uint32_t& single) const noexcept {
+template <bool Fold>
+RouteList ExactPaths<Fold>::find(std::string_view path, uint32_t& single) const noexcept {
   if (!paths_.may_have(path.size())) return {};  // most paths are hashed for nothing otherwise
-  const uint64_t wanted = hash(path, fold_);
-  const uint32_t at = fold_ ? paths_.find_folded(path, wanted) : paths_.find(path, wanted);
+  const uint64_t hash = hash_text<Fold>(path);
+  const uint32_t at = Fold ? paths_.find_folded(path, hash) : paths_.find(path, hash);
   if (at == TextTable::kNone) return {};
   if ((at & kSeveral) == 0) {
     single = at;
@@ -136,36 +136,36 @@ PathIndex::PathIndex(const std::vector<Route>& routes) {
     const bool fold = !route.case_sensitive();
     switch (route.path_kind()) {
       case PathKind::kExact:
-        exact[fold].push_back({route.path(), route.index(), route.path_only()});
+        exact[fold].push_back({route.path(), route.index(), route.path_only(), route.plain()});
         break;
       case PathKind::kPrefix:
-        prefixes[fold].push_back({route.path(), route.index(), route.path_only()});
+        prefixes[fold].push_back({route.path(), route.index(), route.path_only(), route.plain()});
         break;
       case PathKind::kSegmentPrefix:  // the character behind the prefix has a say
-        prefixes[fold].push_back({route.path(), route.index(), false});
+        prefixes[fold].push_back({route.path(), route.index(), false, false});
         break;
       case PathKind::kRegex:
         if (route.regex()->is_literal()) {
-          exact[0].push_back({route.regex()->required_prefix(), route.index(), route.path_only()});
+          exact[0].push_back({route.regex()->required_prefix(), route.index(), route.path_only(), route.plain()});
         } else if (!route.regex()->required_prefix().empty()) {
-          prefixes[0].push_back({route.regex()->required_prefix(), route.index(), false});
+          prefixes[0].push_back({route.regex()->required_prefix(), route.index(), false, false});
         } else {
           always_.push_back(route.index());
         }
         break;
       case PathKind::kTemplate:
-        prefixes[0].push_back({route.path_template()->required_prefix(), route.index(), false});
+        prefixes[0].push_back({route.path_template()->required_prefix(), route.index(), false, false});
         break;
       case PathKind::kConnect:
         always_.push_back(route.index());
         break;
     }
   }
-  exact_.build(std::move(exact[0]), false);
+  exact_.build(std::move(exact[0]));
   prefixes_.build(std::move(prefixes[0]));
   if (!exact[1].empty() || !prefixes[1].empty()) {
     folded_ = std::make_unique<Folded>();
-    folded_->exact.build(std::move(exact[1]), true);
+    folded_->exact.build(std::move(exact[1]));
     folded_->prefixes.build(std::move(prefixes[1]));
   }
   always_.shrink_to_fit();
@@ -185,8 +185,11 @@ class Candidates {
     if (list.first == list.last) return;
     uint32_t last = list.last[-1];
     if ((last & kDecides) != 0) {
-      best_ = std::min(best_, last & ~kDecides);
-      routes_[best_].prefetch();
+      if (const uint32_t route = last & ~(kDecides | kPlain); route < best_) {
+        best_ = route;
+        plain_ = (last & kPlain) != 0;
+        routes_[best_].prefetch(plain_);
+      }
       if (--list.last == list.first) return;
     }
     if (*list.first >= best_) return;
@@ -195,6 +198,7 @@ class Candidates {
   }
   // The earliest route known to match; kNever: none yet.
   uint32_t best() const { return best_; }
+  FoundRoute found() const { return best_ != kNever ? FoundRoute{&routes_[best_], plain_} : FoundRoute{}; }
 
   void work_off() {
     while (count_ > 0) {
@@ -207,6 +211,7 @@ class Candidates {
       if (candidate >= best_) break;
       if (routes_[candidate].matches(path_, request_, input_)) {
         best_ = candidate;
+        plain_ = routes_[candidate].plain();
         break;
       }
       if (++list.first == list.last) list = lists_[--count_];
@@ -221,20 +226,22 @@ class Candidates {
   const http::HeaderMap& request_;
   const SelectInput& input_;
   uint32_t best_ = kNever;
+  bool plain_ = false;
   size_t count_ = 0;
   RouteList lists_[kRoom];
 };
 
 }  // namespace
 
-const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
-                             const SelectInput& input) const noexcept {
+FoundRoute PathIndex::find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
+                           const SelectInput& input) const noexcept {
   Candidates candidates(routes, path, request, input);
   uint32_t single;  // these two may be lists of it, to the end
   uint32_t single_folded;
   if (path.present) {
     auto limit = [&] { return candidates.best(); };
     auto visit = [&](RouteList list) { candidates.add(list); };
+    exact_.prefetch();
     if (!prefixes_.empty()) prefixes_.prefetch(path.path);
     candidates.add(exact_.find(path.path, single));
     if (folded_ != nullptr && !folded_->exact.empty()) candidates.add(folded_->exact.find(path.path, single_folded));
@@ -243,7 +250,7 @@ const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath
   }
   if (!always_.empty()) candidates.add({always_.data(), always_.data() + always_.size()});
   candidates.work_off();
-  return candidates.best() < routes.size() ? &routes[candidates.best()] : nullptr;
+  return candidates.found();
 }
 
 }  // namespace weir::route

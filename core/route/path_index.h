@@ -17,6 +17,12 @@
 
 namespace weir::route {
 
+// What a request came to. `plain`: the route is known to be plain().
+struct FoundRoute {
+  const Route* route = nullptr;
+  bool plain = false;
+};
+
 // Routes in ascending order; a part of one of the arrays below.
 struct RouteList {
   const uint32_t* first;
@@ -28,6 +34,7 @@ struct PathEntry {
   std::string_view text;  // lower case if compared without case
   uint32_t route;
   bool decides;  // a path that has the text matches the route, so that no later route matters
+  bool plain;    // of the route
 };
 
 // A radix tree of prefixes. Each node may carry a list of routes; a walk along a path passes every list whose prefix
@@ -106,42 +113,43 @@ class PrefixTrie {
   std::vector<uint32_t> routes_;
 };
 
-// A hash table of whole paths.
+// A hash table of whole paths. Fold: compare without case.
+template <bool Fold>
 class ExactPaths {
  public:
   using Entry = PathEntry;
   // [main]
-  void build(std::vector<Entry> entries, bool fold);
+  void build(std::vector<Entry> entries);
   bool empty() const { return paths_.empty(); }
+  void prefetch() const noexcept { paths_.prefetch(); }
   // `single`: where a list of one is put.
   RouteList find(std::string_view path, uint32_t& single) const noexcept;
 
  private:
-  static uint64_t hash(std::string_view path, bool fold) noexcept;
-
   static constexpr uint32_t kSeveral = 1u << 30;
   TextTable paths_;  // the route, or kSeveral and where in routes_ the list begins: its size, then its routes
   std::vector<uint32_t> routes_;
-  bool fold_ = false;
 };
 
 // [immutable]
-class PathIndex {
+class alignas(64) PathIndex {
  public:
   explicit PathIndex(const std::vector<Route>& routes);
-  // The first route that matches, or nullptr.
-  const Route* find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
-                    const SelectInput& input) const noexcept;
+  static constexpr size_t kRead = 320;  // what look-ups read of it is in front
+  // The first route that matches, if any. Of one that its path alone decides nothing has been read, only asked for.
+  FoundRoute find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
+                  const SelectInput& input) const noexcept;
 
  private:
   struct Folded {
-    ExactPaths exact;
+    ExactPaths<true> exact;
     PrefixTrie prefixes;
   };
-  PrefixTrie prefixes_;
-  ExactPaths exact_;
+  // The first line ends where exact_ says that it has no such path.
   std::vector<uint32_t> always_;    // connect matchers, regexes that promise nothing
   std::unique_ptr<Folded> folded_;  // of routes that are not case-sensitive; null: there are none
+  ExactPaths<false> exact_;
+  PrefixTrie prefixes_;
 };
 
 }  // namespace weir::route

@@ -41,7 +41,7 @@ bool Route::matches_path(const RequestPath& path, const http::HeaderMap& request
     case PathKind::kRegex:
       return regex_->full_match(path.path);
     case PathKind::kTemplate:
-      return path_template_->matches(path.path);
+      return more_->path_template->matches(path.path);
     case PathKind::kConnect:
       break;
   }
@@ -80,13 +80,14 @@ bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& r
 
 Rewritten Route::rewrite_path(const stream::LogSubject& subject, Arena& arena) const noexcept {
   const std::string_view path = subject.request->path();
-  if (forward_->path_rewrite_ == nullptr || path.empty()) return {};
-  return forward_->path_rewrite_->rewrite(path, subject, {path_kind_, path_.size(), path_template_.get()},
-                                          ignore_path_parameters_, arena);
+  const PathRewrite* rewrite = forward_.special_->path_rewrite.get();
+  if (rewrite == nullptr || path.empty()) return {};
+  return rewrite->rewrite(path, subject, {path_kind_, path_.size(), path_template()}, ignore_path_parameters_, arena);
 }
 
 std::string_view Route::redirect_location(const stream::LogSubject& subject, Arena& arena) const noexcept {
-  return redirect_->location(subject, {path_kind_, path_.size(), path_template_.get()}, ignore_path_parameters_, arena);
+  return more_->redirect->location(subject, {path_kind_, path_.size(), path_template()}, ignore_path_parameters_,
+                                   arena);
 }
 
 }  // namespace weir::route

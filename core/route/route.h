@@ -46,16 +46,17 @@ struct RequestPath {
 };
 RequestPath split_path(const http::HeaderMap& request, bool ignore_path_parameters) noexcept;
 
-class Route {
+// Of cache lines of its own: of a large table those that are read come from far away, and how many there are decides
+// how many find room in the processor's caches.
+class alignas(64) Route {
  public:
   std::string_view name() const { return name_; }
   uint32_t index() const { return index_; }  // within the virtual host
   ActionKind action() const { return action_; }
-  const ForwardAction& forward() const { return *forward_; }                   // kForward only
-  const RedirectAction& redirect() const { return *redirect_; }                // kRedirect only
-  const DirectResponse& direct_response() const { return *direct_response_; }  // kDirectResponse only
-  const BodyLimits& body_limits() const { return body_limits_; }
-  const RouteStats* stats() const { return stats_.get(); }  // null: none of its own
+  const ForwardAction& forward() const { return forward_; }                          // kForward only
+  const RedirectAction& redirect() const { return *more_->redirect; }                // kRedirect only
+  const DirectResponse& direct_response() const { return *more_->direct_response; }  // kDirectResponse only
+  const RouteStats* stats() const { return stats_.get(); }                           // null: none of its own
   // A struct of namespaces; null: none.
   const stream::Value* metadata() const { return metadata_ != nullptr ? &metadata_->root() : nullptr; }
 
@@ -65,7 +66,8 @@ class Route {
   const FilterConfigs& filter_configs() const { return *filter_configs_; }
   // This level alone.
   const FilterConfigs& own_filter_configs() const {
-    return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
+    return more_ != nullptr && more_->own_filter_configs != nullptr ? *more_->own_filter_configs
+                                                                    : FilterConfigs::none();
   }
 
   // kForward: the path to send, query included, in the arena.
@@ -81,9 +83,12 @@ class Route {
   bool case_sensitive() const { return case_sensitive_; }
   std::string_view path() const { return path_; }  // as configured; lower case if not case-sensitive
   const match::Regex* regex() const { return regex_.get(); }
-  const match::PathTemplate* path_template() const { return path_template_.get(); }
+  const match::PathTemplate* path_template() const { return more_ != nullptr ? more_->path_template.get() : nullptr; }
+  // A forward to one cluster, of which nothing need be known before that: it has no name, no metadata and no counters,
+  // does not limit the stream, and no level says anything to filters or changes headers.
+  bool plain() const { return plain_; }
   // Fetches what a request will read of it.
-  void prefetch() const { weir::prefetch(this, 384); }
+  void prefetch(bool plain) const { weir::prefetch(this, plain ? 64 : sizeof(Route)); }
   // Nothing but the path decides.
   bool path_only() const { return conditions_ == nullptr; }
 
@@ -104,25 +109,33 @@ class Route {
   bool matches_conditions(const RequestPath& path, const http::HeaderMap& request,
                           const SelectInput& input) const noexcept;
 
-  std::string path_;
+  // What few routes have.
+  struct More {
+    std::unique_ptr<const match::PathTemplate> path_template;
+    std::unique_ptr<const RedirectAction> redirect;
+    std::unique_ptr<const DirectResponse> direct_response;
+    std::unique_ptr<const FilterConfigs> own_filter_configs;
+  };
+
+  // All that is read of a plain one whose path decides: a cache line.
   PathKind path_kind_ = PathKind::kPrefix;
   ActionKind action_ = ActionKind::kForward;
-  bool case_sensitive_ = true;
-  bool ignore_path_parameters_ = false;
+  bool case_sensitive_ : 1 = true;
+  bool ignore_path_parameters_ : 1 = false;
+  bool plain_ : 1 = false;
   uint32_t index_ = 0;
+  ForwardAction forward_;
+  // What conditions, mutations and filters need.
+  std::string path_;
   std::unique_ptr<const Conditions> conditions_;
   std::unique_ptr<const match::Regex> regex_;
-  std::optional<ForwardAction> forward_;  // here and not elsewhere: most have one, and a line less is waited for
   std::unique_ptr<const Mutations> mutations_;
   const FilterConfigs* filter_configs_ = &FilterConfigs::none();  // the table owns it
-  std::unique_ptr<const RouteStats> stats_;
-  BodyLimits body_limits_;
+  // And what they are known by.
   std::string name_;
   std::shared_ptr<const stream::StaticMetadata> metadata_;
-  std::unique_ptr<const match::PathTemplate> path_template_;
-  std::unique_ptr<const RedirectAction> redirect_;
-  std::unique_ptr<const DirectResponse> direct_response_;
-  std::unique_ptr<const FilterConfigs> own_filter_configs_;
+  std::unique_ptr<const RouteStats> stats_;
+  std::unique_ptr<More> more_;
 };
 
 }  // namespace weir::route

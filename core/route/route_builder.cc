@@ -51,6 +51,7 @@ std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
     VirtualHostSpec host = std::move(spec.virtual_hosts[i]);
     build_virtual_host(std::move(host), static_cast<uint32_t>(i));
   }
+  table.clusters_ = std::move(clusters_);  // routes have views of the names
   return std::move(table_);
 }
 
@@ -126,6 +127,7 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   }
   if (host.routes_.size() >= kIndexFrom && errors_.errors().empty()) {
     host.paths_.emplace(host.routes_);
+    host.indexed_ = true;
   }
 }
 
@@ -185,24 +187,26 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
   route.index_ = index;
   route.metadata_ = std::move(spec.metadata);
   route.stats_ = make_stats(host, RouteStats::Kind::kRoute, spec.stat_prefix);
-  route.body_limits_ = spec.body_limits.over(host.body_limits_);
   route.ignore_path_parameters_ = table_->ignore_path_parameters_;
   {
     At at(errors_, "match");
     build_match(std::move(spec.match), route);
   }
   route.mutations_ = Mutations::build(std::move(spec.mutations), errors_);
-  route.filter_configs_ = merge(*host.filter_configs_, spec.filter_configs, route.own_filter_configs_);
+  std::unique_ptr<const FilterConfigs> own;
+  route.filter_configs_ = merge(*host.filter_configs_, spec.filter_configs, own);
+  if (own != nullptr) more_of(route).own_filter_configs = std::move(own);
   route.action_ = spec.action;
   switch (spec.action) {
     case ActionKind::kForward: {
       At at(errors_, "route");
-      build_forward(std::move(spec.forward), host, route);
+      build_forward(std::move(spec.forward), spec.body_limits.over(host.body_limits_), host, route);
       break;
     }
     case ActionKind::kRedirect: {
       At at(errors_, "redirect");
-      route.redirect_ = RedirectAction::build(spec.redirect ? std::move(*spec.redirect) : RedirectSpec{}, errors_);
+      more_of(route).redirect =
+          RedirectAction::build(spec.redirect ? std::move(*spec.redirect) : RedirectSpec{}, errors_);
       break;
     }
     case ActionKind::kDirectResponse: {
@@ -218,12 +222,16 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
         At status(errors_, "status");
         errors_.add(std::to_string(response->status) + " is out of range; 200 to 599 are allowed");
       }
-      route.direct_response_ = std::move(response);
+      more_of(route).direct_response = std::move(response);
       break;
     }
     case ActionKind::kNonForwarding:
       break;
   }
+  const bool mutates = route.mutations_ != nullptr || host.mutations_ != nullptr || table_->mutations_ != nullptr;
+  route.plain_ = route.action_ == ActionKind::kForward && !route.forward_.weighted() && !route.forward_.specified() &&
+                 !route.forward_.limits_stream() && !mutates && route.filter_configs_->empty() && route.name_.empty() &&
+                 route.metadata_ == nullptr && route.stats_ == nullptr;
 }
 
 void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
@@ -232,7 +240,7 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
       spec.case_sensitive || spec.path_kind == PathKind::kRegex || spec.path_kind == PathKind::kTemplate;
   if (spec.path_kind == PathKind::kTemplate) {
     WEIR_CHECK(spec.path_template.has_value());
-    route.path_template_ = std::make_unique<match::PathTemplate>(std::move(*spec.path_template));
+    more_of(route).path_template = std::make_unique<match::PathTemplate>(std::move(*spec.path_template));
   } else if (spec.path_kind == PathKind::kRegex) {
     At at(errors_, "safe_regex");
     Result<match::Regex> regex = spec.path.empty() ? Result<match::Regex>(invalid("must not be empty"))
@@ -282,20 +290,25 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
   if (any) route.conditions_ = std::move(conditions);
 }
 
-void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Route& route) {
-  ForwardAction* action = &route.forward_.emplace();
+void RouteBuilder::build_forward(ForwardSpec spec, const BodyLimits& body_limits, const VirtualHost& host,
+                                 Route& route) {
+  ForwardAction& action = route.forward_;
+  auto special = std::make_unique<ForwardAction::Special>();
   int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()} +
                 int{spec.specifier != nullptr};
   if (targets != 1) {
     errors_.add(targets == 0 ? "needs one of cluster, cluster_header and weighted_clusters"
                              : "cluster, cluster_header and weighted_clusters exclude each other");
   }
-  if (spec.specifier != nullptr) build_specified(std::move(spec.specifier), *action, *route.filter_configs_);
-  if (!spec.cluster.empty()) action->slot_ = slot_of(spec.cluster);
-  if (!spec.cluster_header.empty()) action->cluster_header_ = header_name(spec.cluster_header, "cluster_header");
-  action->match_ = subset_match(spec.metadata_match.get(), nullptr);
-  build_weighted(spec, *action, *route.filter_configs_);
-  action->cluster_ = std::move(spec.cluster);
+  if (spec.specifier != nullptr) build_specified(std::move(spec.specifier), *special, *route.filter_configs_);
+  if (!spec.cluster.empty()) {
+    const auto& [name, slot] = known(spec.cluster);
+    action.cluster_ = name;
+    action.slot_ = slot;
+  }
+  if (!spec.cluster_header.empty()) special->cluster_header = header_name(spec.cluster_header, "cluster_header");
+  special->match = subset_match(spec.metadata_match.get(), nullptr);
+  build_weighted(spec, *special, *route.filter_configs_);
 
   auto duration = [&](const std::optional<Duration>& value, std::string_view field) {
     if (!value) return ForwardAction::kUnset;
@@ -305,19 +318,18 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
     }
     return *value;
   };
-  action->timeout_ = duration(spec.timeout, "timeout");
-  action->idle_timeout_ = duration(spec.idle_timeout, "idle_timeout");
-  action->max_stream_duration_ = duration(spec.max_stream_duration, "max_stream_duration");
-  action->flush_timeout_ = duration(spec.flush_timeout, "flush_timeout");
-  action->grpc_timeout_header_max_ = duration(spec.grpc_timeout_header_max, "max_stream_duration");
-  action->grpc_timeout_is_of_stream_ = spec.grpc_timeout_is_of_stream;
-  action->limits_stream_ = spec.idle_timeout || spec.max_stream_duration || spec.grpc_timeout_is_of_stream;
-  action->grpc_timeout_header_offset_ = duration(spec.grpc_timeout_header_offset, "max_stream_duration");
-  action->retry_ = host.retry_.get();
+  action.timeout_ = duration(spec.timeout, "timeout");
+  special->idle_timeout = duration(spec.idle_timeout, "idle_timeout");
+  special->max_stream_duration = duration(spec.max_stream_duration, "max_stream_duration");
+  special->flush_timeout = duration(spec.flush_timeout, "flush_timeout");
+  special->grpc_timeout_header_max = duration(spec.grpc_timeout_header_max, "max_stream_duration");
+  special->grpc_timeout_is_of_stream = spec.grpc_timeout_is_of_stream;
+  special->grpc_timeout_header_offset = duration(spec.grpc_timeout_header_offset, "max_stream_duration");
+  action.retry_ = host.retry_.get();
   if (spec.retry) {
     At at(errors_, "retry_policy");
-    action->own_retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
-    action->retry_ = action->own_retry_.get();
+    special->own_retry = RetryPolicy::build(std::move(*spec.retry), errors_);
+    action.retry_ = special->own_retry.get();
   }
   if (spec.internal_redirect != nullptr) {
     At at(errors_, "internal_redirect_policy");
@@ -326,21 +338,23 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
       const std::string_view name = spec.internal_redirect->headers_to_copy[i].text();
       if (!http::is_token(name)) errors_.add("\"" + std::string(name) + "\" is not a header name");
     }
-    action->internal_redirect_ = std::move(spec.internal_redirect);
+    special->internal_redirect = std::move(spec.internal_redirect);
   }
-  action->hedges_ = spec.hedge.value_or(host.hedges_);
-  action->own_mirrors_ = build_mirrors(std::move(spec.mirrors));
-  action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
-  action->path_rewrite_ = build_path_rewrite(spec, route);
-  action->hash_policies_ = HashPolicies::build(std::move(spec.hash_policies), errors_);
-  action->weighs_by_hash_ = spec.weight_by_hash && action->hash_policies_ != nullptr;
-  build_host_rewrite(std::move(spec.host_rewrite), *action);
-  action->high_priority_ = spec.high_priority;
-  action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
-  action->upgrades_ = std::move(spec.upgrades);
-  action->ends_connect_ = spec.ends_connect;
-  action->ends_post_ = spec.ends_post;
-  action->cluster_not_found_status_ = spec.cluster_not_found_status;
+  special->hedges = spec.hedge.value_or(host.hedges_);
+  special->own_mirrors = build_mirrors(std::move(spec.mirrors));
+  action.mirrors_ = special->own_mirrors != nullptr ? special->own_mirrors.get() : host.mirrors_;
+  special->path_rewrite = build_path_rewrite(spec, route);
+  special->hash_policies = HashPolicies::build(std::move(spec.hash_policies), errors_);
+  special->weighs_by_hash = spec.weight_by_hash && special->hash_policies != nullptr;
+  build_host_rewrite(std::move(spec.host_rewrite), *special);
+  special->high_priority = spec.high_priority;
+  special->append_x_forwarded_host = spec.append_x_forwarded_host;
+  special->upgrades = std::move(spec.upgrades);
+  special->ends_connect = spec.ends_connect;
+  special->ends_post = spec.ends_post;
+  special->cluster_not_found_status = spec.cluster_not_found_status;
+  special->body_limits = body_limits;
+  if (*special != ForwardAction::Special::none()) action.special_.reset(special.release());
 }
 
 std::unique_ptr<const PathRewrite> RouteBuilder::build_path_rewrite(ForwardSpec& spec, const Route& route) {
@@ -413,21 +427,21 @@ HeaderMutationStep RouteBuilder::build_mirror_mutation(MirrorMutationSpec spec) 
   return mutation;
 }
 
-void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route) {
+void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction::Special& special, const FilterConfigs& route) {
   if (spec.weighted_clusters.empty()) return;
   At weighted(errors_, "weighted_clusters");
-  if (!spec.weight_header.empty()) action.weight_header_ = header_name(spec.weight_header, "header_name");
-  action.weighted_clusters_.reserve(spec.weighted_clusters.size());
+  if (!spec.weight_header.empty()) special.weight_header = header_name(spec.weight_header, "header_name");
+  special.weighted_clusters.reserve(spec.weighted_clusters.size());
   for (size_t i = 0; i < spec.weighted_clusters.size(); ++i) {
     At at(errors_, "clusters", static_cast<int64_t>(i));
     WeightedClusterSpec& one = spec.weighted_clusters[i];
-    WeightedCluster& cluster = action.weighted_clusters_.emplace_back();
+    WeightedCluster& cluster = special.weighted_clusters.emplace_back();
     if (one.name.empty() == one.cluster_header.empty()) errors_.add("needs either name or cluster_header");
     if (!one.name.empty()) cluster.slot = slot_of(one.name);
     if (!one.cluster_header.empty()) cluster.cluster_header = header_name(one.cluster_header, "cluster_header");
     if (!spec.weight_runtime_prefix.empty() && !one.name.empty()) {
       cluster.weight_key = runtime::Key(spec.weight_runtime_prefix + "." + one.name);
-      action.runtime_weights_ = true;
+      special.runtime_weights = true;
     }
     cluster.name = std::move(one.name);
     cluster.weight = one.weight;
@@ -435,22 +449,22 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     cluster.filter_configs = merge(route, one.filter_configs, cluster.own_filter_configs);
     check_host(one.host_rewrite_literal, "host_rewrite_literal", errors_);
     cluster.host_rewrite_literal = std::move(one.host_rewrite_literal);
-    cluster.match = subset_match(one.metadata_match.get(), action.match_.get());
-    action.total_weight_ += one.weight;
+    cluster.match = subset_match(one.metadata_match.get(), special.match.get());
+    special.total_weight += one.weight;
   }
-  if (action.total_weight_ == 0) errors_.add("the sum of the weights must be greater than zero");
-  if (action.total_weight_ > UINT32_MAX) {
-    errors_.add("the sum of the weights is " + std::to_string(action.total_weight_) +
+  if (special.total_weight == 0) errors_.add("the sum of the weights must be greater than zero");
+  if (special.total_weight > UINT32_MAX) {
+    errors_.add("the sum of the weights is " + std::to_string(special.total_weight) +
                 "; at most 4294967295 is allowed");
   }
 }
 
-void RouteBuilder::build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction& action,
+void RouteBuilder::build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction::Special& special,
                                    const FilterConfigs& route) {
-  action.specifier_ = std::move(specifier);
-  const std::vector<std::string>& clusters = action.specifier_->clusters;
+  special.specifier = std::move(specifier);
+  const std::vector<std::string>& clusters = special.specifier->clusters;
   for (size_t i = 0; i <= clusters.size(); ++i) {
-    WeightedCluster& cluster = action.specified_.emplace_back();
+    WeightedCluster& cluster = special.specified.emplace_back();
     cluster.filter_configs = &route;
     cluster.slot = {event::SlotKind::kCluster, UINT32_MAX};  // nowhere
     if (i == clusters.size()) return;
@@ -459,23 +473,23 @@ void RouteBuilder::build_specified(std::shared_ptr<const ClusterSpecifier> speci
   }
 }
 
-void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& action) {
-  action.host_rewrite_kind_ = spec.kind;
+void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction::Special& special) {
+  special.host_rewrite_kind = spec.kind;
   switch (spec.kind) {
     case HostRewriteSpec::Kind::kNone:
     case HostRewriteSpec::Kind::kAuto:
       return;
     case HostRewriteSpec::Kind::kLiteral:
       check_host(spec.text, "host_rewrite_literal", errors_);
-      action.host_rewrite_literal_ = std::move(spec.text);
+      special.host_rewrite_literal = std::move(spec.text);
       // An empty text is no host to send: as if it had not been said.
-      if (action.host_rewrite_literal_.empty()) action.host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
+      if (special.host_rewrite_literal.empty()) special.host_rewrite_kind = HostRewriteSpec::Kind::kNone;
       return;
     case HostRewriteSpec::Kind::kHeader:
-      action.host_rewrite_header_ = header_name(spec.text, "host_rewrite_header");
+      special.host_rewrite_header = header_name(spec.text, "host_rewrite_header");
       return;
     case HostRewriteSpec::Kind::kFormat:
-      action.host_rewrite_format_ = FormatRewrite::build(spec.text, "host_rewrite", errors_);
+      special.host_rewrite_format = FormatRewrite::build(spec.text, "host_rewrite", errors_);
       return;
     case HostRewriteSpec::Kind::kPathRegex: {
       At at(errors_, "host_rewrite_path_regex");
@@ -483,7 +497,7 @@ void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& actio
         errors_.add_if_field_error(invalid("substitution: has a control character"));
       Result<match::RegexRewrite> regex = match::RegexRewrite::build(spec.regex);
       if (errors_.add_if_field_error(regex.status())) return;
-      action.host_rewrite_regex_ = std::make_unique<match::RegexRewrite>(std::move(*regex));
+      special.host_rewrite_regex = std::make_unique<match::RegexRewrite>(std::move(*regex));
       return;
     }
   }
@@ -511,11 +525,10 @@ const FilterConfigs* RouteBuilder::merge(const FilterConfigs& general, const std
   return table_->merged_filter_configs_.back().get();
 }
 
-event::SlotId RouteBuilder::slot_of(const std::string& cluster) {
-  if (!resolve_) return {event::SlotKind::kCluster, UINT32_MAX};
-  auto [at, added] = slots_.try_emplace(cluster);
-  if (added) at->second = resolve_(cluster);
-  return at->second;
+const RouteTable::KnownCluster& RouteBuilder::known(const std::string& cluster) {
+  auto [at, added] = clusters_.try_emplace(cluster, event::SlotId{event::SlotKind::kCluster, UINT32_MAX});
+  if (added && resolve_) at->second = resolve_(cluster);
+  return *at;
 }
 
 }  // namespace weir::route

@@ -32,12 +32,16 @@ class RouteBuilder {
   void build_matcher(VirtualHostSpec& spec, VirtualHost& host);
   void build_route(RouteSpec spec, VirtualHost& host, uint32_t index);
   void build_match(RouteMatchSpec spec, Route& route);
-  void build_forward(ForwardSpec spec, const VirtualHost& host, Route& route);
+  static Route::More& more_of(Route& route) {
+    if (route.more_ == nullptr) route.more_ = std::make_unique<Route::More>();
+    return *route.more_;
+  }
+  void build_forward(ForwardSpec spec, const BodyLimits& body_limits, const VirtualHost& host, Route& route);
   std::unique_ptr<const PathRewrite> build_path_rewrite(ForwardSpec& spec, const Route& route);
-  void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
-  void build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction& action,
+  void build_weighted(ForwardSpec& spec, ForwardAction::Special& special, const FilterConfigs& route);
+  void build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction::Special& special,
                        const FilterConfigs& route);
-  void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
+  void build_host_rewrite(HostRewriteSpec spec, ForwardAction::Special& special);
   // nullptr: none.
   std::unique_ptr<const Mirrors> build_mirrors(std::vector<MirrorSpec> specs);
   HeaderMutationStep build_mirror_mutation(MirrorMutationSpec spec);
@@ -45,13 +49,15 @@ class RouteBuilder {
   // `own` over `general`; kept by the table. `general` itself if there is nothing to add.
   const FilterConfigs* merge(const FilterConfigs& general, const std::vector<FilterConfigSpec>& specs,
                              std::unique_ptr<const FilterConfigs>& own);
-  event::SlotId slot_of(const std::string& cluster);
+  // Its name, for as long as the table is there, and its slot.
+  const RouteTable::KnownCluster& known(const std::string& cluster);
+  event::SlotId slot_of(const std::string& cluster) { return known(cluster).second; }
 
   const RouteTable::ResolveCluster& resolve_;
   ErrorSink& errors_;
   stats::Store* store_;
   std::unique_ptr<RouteTable> table_;
-  std::unordered_map<std::string, event::SlotId> slots_;
+  RouteTable::KnownClusters clusters_;
   match::RegexPool regexes_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/prefetch.h"
 #include "core/route/route_builder.h"
 
 namespace weir::route {
@@ -29,48 +28,45 @@ const VirtualHost* RouteTable::find_virtual_host(const http::HeaderMap& request)
     host = request.authority();
   }
   if (ignore_port_) host = without_port(host);
-  uint32_t index = hosts_.find(host);
-  if (index == HostIndex::kNone) return nullptr;
-  const VirtualHost& found = virtual_hosts_[index];
-  const auto* begin = reinterpret_cast<const char*>(&found);
-  prefetch(begin, static_cast<size_t>(reinterpret_cast<const char*>(&found.paths_) - begin));
-  if (any_index_) prefetch(found.paths_);
-  return &found;
+  const uint32_t index = hosts_.find(host, [this](uint32_t likely) { virtual_hosts_[likely].prefetch(any_index_); });
+  return index != HostIndex::kNone ? &virtual_hosts_[index] : nullptr;
 }
 
-const Route* RouteTable::find_route(const VirtualHost& host, const http::HeaderMap& request,
-                                    const SelectInput& input) const noexcept {
+FoundRoute RouteTable::find_route(const VirtualHost& host, const http::HeaderMap& request,
+                                  const SelectInput& input) const noexcept {
   RequestPath path = split_path(request, ignore_path_parameters_);
-  if (host.paths_) return host.paths_->find(host.routes_, path, request, input);
+  if (host.indexed_) return host.paths_->find(host.routes_, path, request, input);
   if (host.matcher_ != nullptr) [[unlikely]] {
     static const stream::StreamInfo kNothing;
     const match::Facts facts{.info = input.info != nullptr ? input.info : &kNothing, .request_headers = &request};
     const match::Tree::Result found = host.matcher_->evaluate(facts);
-    if (!found.matched()) return nullptr;
+    if (!found.matched()) return {};
     for (uint32_t i = host.parts_[found.action].first; i < host.parts_[found.action].last; ++i) {
-      if (host.routes_[i].matches(path, request, input)) return &host.routes_[i];
+      if (host.routes_[i].matches(path, request, input)) return {&host.routes_[i], host.routes_[i].plain()};
     }
-    return nullptr;
+    return {};
   }
   for (const Route& route : host.routes_) {
-    if (route.matches(path, request, input)) return &route;
+    if (route.matches(path, request, input)) return {&route, route.plain()};
   }
-  return nullptr;
+  return {};
 }
 
 Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& input) const noexcept {
   Selection selection;
   selection.table = this;
+  selection.mutates = mutations_ != nullptr;
   selection.virtual_host = find_virtual_host(request);
   if (selection.virtual_host == nullptr) return selection;
   const VirtualHost& host = *selection.virtual_host;
+  selection.mutates |= host.mutations_ != nullptr;
   if (host.require_tls_ != TlsRequirement::kNone && !input.is_tls) [[unlikely]] {
     selection.tls_required = host.require_tls_ == TlsRequirement::kAll || !input.is_internal;
     if (selection.tls_required) return selection;
   }
-  selection.route = find_route(host, request, input);
-  // Read early: the line is on its way while virtual clusters are looked at.
-  const bool forward = selection.route != nullptr && selection.route->action() == ActionKind::kForward;
+  const FoundRoute found = find_route(host, request, input);
+  selection.route = found.route;
+  selection.plain = found.plain;
   if (!host.virtual_clusters_.empty()) [[unlikely]] {
     const auto matches = [&](const VirtualCluster& each) {
       return std::all_of(each.headers.begin(), each.headers.end(),
@@ -79,16 +75,19 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     selection.virtual_cluster =
         &*std::find_if(host.virtual_clusters_.begin(), host.virtual_clusters_.end() - 1, matches);
   }
-  if (forward) {
-    const ForwardAction& action = selection.route->forward();
+  if (found.route == nullptr || found.plain) return selection;
+  selection.mutates |= found.route->mutations() != nullptr;
+  if (found.route->action() == ActionKind::kForward) {
+    const ForwardAction& action = found.route->forward();
     if (action.specified()) [[unlikely]] {
       selection.weighted = action.specify(request, input.info);
-      return selection;
+    } else {
+      std::optional<uint64_t> hash;
+      if (action.weighs_by_hash() && input.info != nullptr && input.arena != nullptr) [[unlikely]]
+        hash = action.hash_policies()->hash(request, *input.info, *input.arena, nullptr);
+      selection.weighted = action.pick_weighted(request, input.random, input.slots, hash);
     }
-    std::optional<uint64_t> hash;
-    if (action.weighs_by_hash() && input.info != nullptr && input.arena != nullptr) [[unlikely]]
-      hash = action.hash_policies()->hash(request, *input.info, *input.arena, nullptr);
-    selection.weighted = action.pick_weighted(request, input.random, input.slots, hash);
+    selection.mutates |= selection.weighted != nullptr && selection.weighted->mutations != nullptr;
   }
   return selection;
 }
@@ -128,12 +127,14 @@ void apply_levels(const Selection& selection, HeaderMutations Mutations::*direct
 
 void Selection::apply_request_mutations(http::HeaderMap& headers, const stream::LogSubject& subject,
                                         Arena& arena) const {
-  apply_levels(*this, &Mutations::request, headers, subject, arena);
+  if (mutates) [[unlikely]]
+    apply_levels(*this, &Mutations::request, headers, subject, arena);
 }
 
 void Selection::apply_response_mutations(http::HeaderMap& headers, const stream::LogSubject& subject,
                                          Arena& arena) const {
-  apply_levels(*this, &Mutations::response, headers, subject, arena);
+  if (mutates) [[unlikely]]
+    apply_levels(*this, &Mutations::response, headers, subject, arena);
 }
 
 }  // namespace weir::route

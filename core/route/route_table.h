@@ -8,9 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/arena.h"
+#include "core/base/prefetch.h"
 #include "core/base/status.h"
 #include "core/event/slot.h"
 #include "core/http/header_map.h"
@@ -34,7 +36,7 @@ struct VirtualCluster {
 };
 
 // [immutable]
-class VirtualHost {
+class alignas(64) VirtualHost {
  public:
   std::string_view name() const { return name_; }
   const std::vector<std::string>& domains() const { return domains_; }
@@ -52,6 +54,11 @@ class VirtualHost {
   const FilterConfigs& own_filter_configs() const {
     return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
   }
+  // Fetches what a request will read of it.
+  void prefetch(bool indexed) const {
+    weir::prefetch(this, 128);
+    if (indexed) weir::prefetch(&paths_, PathIndex::kRead);
+  }
 
  private:
   friend class RouteBuilder;
@@ -61,7 +68,7 @@ class VirtualHost {
     uint32_t first;
     uint32_t last;
   };
-  // What every request reads, then what those of large hosts do.
+  // What every request reads, in the first 128 bytes, then what those of large hosts do.
   std::vector<Route> routes_;
   std::unique_ptr<const match::Tree> matcher_;
   std::vector<VirtualCluster> virtual_clusters_;  // the last takes what is left
@@ -71,12 +78,13 @@ class VirtualHost {
   bool include_attempt_count_in_response_ = false;
   bool include_is_timeout_retry_header_ = false;
   bool hedges_ = false;
+  bool indexed_ = false;  // there is paths_, which would say so too far away
   const FilterConfigs* filter_configs_ = &FilterConfigs::none();
-  std::optional<PathIndex> paths_;  // none: so few routes that walking them is cheaper
   std::string name_;
+  std::shared_ptr<const stream::StaticMetadata> metadata_;
+  std::optional<PathIndex> paths_;  // none: so few routes that walking them is cheaper
   std::vector<std::string> domains_;
   std::vector<Part> parts_;
-  std::shared_ptr<const stream::StaticMetadata> metadata_;
   std::unique_ptr<const RetryPolicy> retry_;
   std::unique_ptr<const Mirrors> own_mirrors_;
   const Mirrors* mirrors_ = nullptr;  // these or the table's
@@ -92,12 +100,16 @@ struct Selection {
   const WeightedCluster* weighted = nullptr;        // null: the route has no weighted clusters
   const VirtualCluster* virtual_cluster = nullptr;  // null: the virtual host has none
   bool tls_required = false;                        // answer with RedirectAction::to_https()
+  bool plain = false;                               // the route is plain(): said here, so that it need not be read
+  bool mutates = false;                             // some level changes headers
 
   // What all levels together say to filters; empty without a route. Never null, no work.
   const FilterConfigs& filter_configs() const noexcept {
     if (weighted != nullptr) return *weighted->filter_configs;
-    return route != nullptr ? route->filter_configs() : FilterConfigs::none();
+    return route != nullptr && !plain ? route->filter_configs() : FilterConfigs::none();
   }
+  // Null: it has none of its own.
+  const RouteStats* route_stats() const noexcept { return route != nullptr && !plain ? route->stats() : nullptr; }
   // route must be a kForward one.
   ClusterChoice cluster(const http::HeaderMap& request) const noexcept {
     return route->forward().cluster(request, weighted);
@@ -136,15 +148,18 @@ class RouteTable final : public event::Versioned {
 
   // The two halves of select(), for explanations and tests.
   const VirtualHost* find_virtual_host(const http::HeaderMap& request) const noexcept;
-  const Route* find_route(const VirtualHost& host, const http::HeaderMap& request,
-                          const SelectInput& input) const noexcept;
+  FoundRoute find_route(const VirtualHost& host, const http::HeaderMap& request,
+                        const SelectInput& input) const noexcept;
 
  private:
   friend class RouteBuilder;
+  using KnownClusters = std::unordered_map<std::string, event::SlotId>;
+  using KnownCluster = KnownClusters::value_type;
   RouteTable() = default;
 
   std::string name_;
   std::shared_ptr<const void> in_use_ = std::make_shared<const int>();
+  KnownClusters clusters_;  // that routes lead to
   std::vector<VirtualHost> virtual_hosts_;
   HostIndex hosts_;
   std::unique_ptr<const Mirrors> mirrors_;

@@ -182,6 +182,7 @@ struct HostRewriteSpec {
 struct UpgradeSpec {
   std::string type;  // as in `upgrade`; case is ignored. "CONNECT" for that method
   bool enabled = true;
+  bool operator==(const UpgradeSpec&) const = default;
 };
 
 // Names a cluster by conditions on the request. [immutable]
@@ -257,6 +258,7 @@ struct BodyLimits {
   static constexpr uint64_t kUnset = UINT64_MAX;
   uint64_t exact = kUnset;    // whatever others say
   uint64_t at_most = kUnset;  // of what the listener allows
+  bool operator==(const BodyLimits&) const = default;
   BodyLimits over(const BodyLimits& general) const {
     return {exact != kUnset ? exact : general.exact, at_most != kUnset ? at_most : general.at_most};
   }

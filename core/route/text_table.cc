@@ -12,15 +12,15 @@ std::string_view TextTable::text_of(const Item& item) const noexcept {
   return {long_texts_.data() + begin, item.size};
 }
 
-void TextTable::place(uint32_t item) {
+void TextTable::place(Slot slot) {
   const size_t mask = slots_.size() - 1;
-  size_t at = items_[item].hash & mask;
-  while (slots_[at] != 0) at = (at + 1) & mask;
-  slots_[at] = item + 1;
+  size_t at = items_[slot.item - 1].hash & mask;
+  while (slots_[at].item != 0) at = (at + 1) & mask;
+  slots_[at] = slot;
 }
 
 void TextTable::add(std::string_view text, uint64_t hash, uint32_t value) {
-  Item item{hash, value, static_cast<uint32_t>(text.size()), {}};
+  Item item{hash, static_cast<uint32_t>(text.size()), {}};
   if (text.size() <= kShort) {
     std::copy(text.begin(), text.end(), item.text);
   } else {
@@ -30,12 +30,14 @@ void TextTable::add(std::string_view text, uint64_t hash, uint32_t value) {
   }
   items_.push_back(item);
   sizes_ |= uint64_t{1} << (text.size() % 64);
-  if (items_.size() * 2 <= slots_.size()) {
-    place(static_cast<uint32_t>(items_.size() - 1));
-    return;
+  if (items_.size() * 2 > slots_.size()) {
+    std::vector<Slot> old(std::max<size_t>(4, slots_.size() * 2));
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.item != 0) place(slot);
+    }
   }
-  slots_.assign(std::max<size_t>(4, slots_.size() * 2), 0);
-  for (uint32_t i = 0; i < items_.size(); ++i) place(i);
+  place({tag_of(hash), static_cast<uint32_t>(items_.size()), value});
 }
 
 void TextTable::shrink_to_fit() {

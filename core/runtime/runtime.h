@@ -47,6 +47,7 @@ class Key {
   // [main] An empty text is no key.
   explicit Key(std::string_view text);
   bool empty() const { return id_ == kNone; }
+  bool operator==(const Key&) const = default;
   std::string_view text() const;  // [main]
   uint32_t id() const { return id_; }
   static uint32_t count();  // [main] ids so far

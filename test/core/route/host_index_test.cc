@@ -37,6 +37,22 @@ TEST(HostIndex, ManyNames) {
   EXPECT_EQ(other, 17u);
 }
 
+TEST(HostIndex, HashesIgnoreTheCaseOfLettersAlone) {
+  for (int c = 0; c < 256; ++c) {
+    for (size_t size = 1; size < 20; ++size) {
+      std::string text(size, 'q');
+      text[size / 2] = static_cast<char>(c);
+      std::string lower = text;
+      for (char& each : lower) each = http::to_lower(each);
+      EXPECT_EQ(hash_text<true>(text), hash_text(lower)) << c << " of " << size;
+      std::string other = text;
+      other[size / 2] = static_cast<char>(c ^ 0x20);
+      for (char& each : other) each = http::to_lower(each);
+      EXPECT_EQ(hash_text<true>(text) == hash_text<true>(other), lower == other) << c << " of " << size;
+    }
+  }
+}
+
 TEST(HostIndex, TheExactNameBeatsLongerWildcards) {
   HostIndex index;
   uint32_t other = 0;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/assert.h"
 #include "core/route/spec.h"
 #include "test/core/route/test_request.h"
 #include "test/support/choices.h"
@@ -94,6 +95,7 @@ inline RouteSpec random_route(Choices& choices) {
   if (choices.one_in(8)) match.query_parameters.push_back({"q", {}, {}});
   if (choices.one_in(8)) match.runtime_fraction = runtime::RuntimeFraction{{choices.below(101), 100}};
   if (choices.one_in(12)) match.grpc = true;
+  if (choices.one_in(4)) route.name = "n";  // then it is not plain
   return route;
 }
 
@@ -272,6 +274,7 @@ inline NaiveRouter::Found find_compiled(const RouteTable& table, const RandomReq
     found.host = static_cast<int>(selection.virtual_host - table.virtual_hosts().data());
   }
   if (selection.route != nullptr) found.route = static_cast<int>(selection.route->index());
+  WEIR_CHECK(selection.plain == (selection.route != nullptr && selection.route->plain()));
   return found;
 }
 

@@ -15,18 +15,27 @@ std::atomic<uint64_t> allocations{0};
 std::atomic<int64_t> live_bytes{0};
 }  // namespace
 
-void* operator new(size_t size) {
-  void* at = std::malloc(size);
+namespace {
+void* counted(void* at) {
   if (at == nullptr) std::abort();
   allocations.fetch_add(1, std::memory_order_relaxed);
   live_bytes.fetch_add(static_cast<int64_t>(malloc_usable_size(at)), std::memory_order_relaxed);
   return at;
+}
+}  // namespace
+
+void* operator new(size_t size) { return counted(std::malloc(size)); }
+void* operator new(size_t size, std::align_val_t to) {
+  const auto alignment = static_cast<size_t>(to);
+  return counted(std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment));
 }
 void operator delete(void* at) noexcept {
   if (at != nullptr) live_bytes.fetch_sub(static_cast<int64_t>(malloc_usable_size(at)), std::memory_order_relaxed);
   std::free(at);
 }
 void operator delete(void* at, size_t) noexcept { operator delete(at); }
+void operator delete(void* at, std::align_val_t) noexcept { operator delete(at); }
+void operator delete(void* at, size_t, std::align_val_t) noexcept { operator delete(at); }
 
 namespace weir::route {
 namespace {
