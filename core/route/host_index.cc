@@ -53,31 +53,25 @@ HostIndex::Added HostIndex::add(std::string_view domain, uint32_t owner, uint32_
   return Added::kYes;
 }
 
+// The longest text of the table that the host ends with (Backwards), or begins with, and is not the whole of it.
+template <bool Backwards>
+uint32_t HostIndex::find_longest(const TextTable& table, std::string_view host) noexcept {
+  uint32_t longest = kNone;
+  if (table.empty()) return longest;
+  StepHash hash;
+  for (size_t size = 0; size < host.size(); ++size) {
+    if (table.may_have(size)) {
+      const uint32_t owner = table.find_folded(host.substr(Backwards ? host.size() - size : 0, size), hash.value());
+      if (owner != kNone) longest = owner;
+    }
+    hash.step(http::to_lower(host[Backwards ? host.size() - 1 - size : size]));
+  }
+  return longest;
+}
+
 uint32_t HostIndex::find_wildcard(std::string_view host) const noexcept {
-  if (!suffixes_.empty()) {
-    uint32_t best_suffix = kNone;
-    StepHash hash;
-    for (size_t size = 0; size < host.size(); ++size) {
-      if (suffixes_.may_have(size)) {
-        const uint32_t owner = suffixes_.find_folded(host.substr(host.size() - size), hash.value());
-        if (owner != kNone) best_suffix = owner;
-      }
-      hash.step(http::to_lower(host[host.size() - 1 - size]));
-    }
-    if (best_suffix != kNone) return best_suffix;
-  }
-  if (!prefixes_.empty()) {
-    uint32_t best_prefix = kNone;
-    StepHash hash;
-    for (size_t size = 0; size < host.size(); ++size) {
-      if (prefixes_.may_have(size)) {
-        const uint32_t owner = prefixes_.find_folded(host.substr(0, size), hash.value());
-        if (owner != kNone) best_prefix = owner;
-      }
-      hash.step(http::to_lower(host[size]));
-    }
-    if (best_prefix != kNone) return best_prefix;
-  }
+  if (const uint32_t owner = find_longest<true>(suffixes_, host); owner != kNone) return owner;
+  if (const uint32_t owner = find_longest<false>(prefixes_, host); owner != kNone) return owner;
   return any_;
 }
 

@@ -33,6 +33,8 @@ class HostIndex {
 
  private:
   uint32_t find_wildcard(std::string_view host) const noexcept;
+  template <bool Backwards>
+  static uint32_t find_longest(const TextTable& table, std::string_view host) noexcept;
   // Of wildcards, whose lengths the look-up does not know: fed forwards or backwards. In lower case.
   static uint64_t hash_forwards(std::string_view lower);
   static uint64_t hash_backwards(std::string_view lower);
