@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "core/base/long_text.h"
 #include "core/stats/escape.h"
 #include "core/stats/native_histogram.h"
 #include "core/stats/proto_writer.h"
@@ -49,9 +50,9 @@ std::string_view type_name(Type type) {
 struct PrometheusFamily {
   PrometheusFamily(const Sample& sample, bool summary) : type(sample.type), summary(summary), dotted(sample.tagged) {}
   Type type;
-  bool summary;         // a histogram is a summary
-  std::string dotted;   // of the first sample
-  std::string written;  // of its series
+  bool summary;        // a histogram is a summary
+  std::string dotted;  // of the first sample
+  LongText written;    // of its series
   size_t series = 0;
   // Of those behind the limit.
   std::set<std::string, std::less<>> other_tags;
@@ -141,12 +142,16 @@ struct TextShape {
   static bool has(const PrometheusFamily& family, std::string_view name, std::string_view labels) {
     std::string start;
     series(start, name, family.type == Type::kHistogram ? "_count" : "", labels);
-    return family.written.starts_with(start) || family.written.find('\n' + start) != std::string::npos;
+    return std::ranges::any_of(family.written.chunks(), [&](const std::string& chunk) {
+      return chunk.starts_with(start) || chunk.find('\n' + start) != std::string::npos;
+    });
   }
-  static void family(std::string& out, std::string_view name, const PrometheusFamily& family) {
+  // What comes before its series.
+  static std::string head(std::string_view name, const PrometheusFamily& family) {
     const bool summary = family.type == Type::kHistogram && family.summary;
-    ((((out += "# TYPE ") += name) += ' ') += summary ? "summary" : type_name(family.type)) += '\n';
-    out += family.written;
+    std::string out = "# TYPE ";
+    (((out += name) += ' ') += summary ? "summary" : type_name(family.type)) += '\n';
+    return out;
   }
 
  private:
@@ -274,21 +279,22 @@ struct ProtobufShape {
                         : family.type == Type::kGauge   ? kMetricGauge
                                                         : kMetricCounter;
     const char behind = static_cast<char>(field << 3 | 2);
-    std::string_view rest = family.written;
-    while (!rest.empty()) {
-      size_t size = 0, at = 1;
-      for (int shift = 0;; shift += 7) {
-        const auto byte = static_cast<unsigned char>(rest[at++]);
-        size |= static_cast<size_t>(byte & 0x7f) << shift;
-        if (byte < 0x80) break;
+    return std::ranges::any_of(family.written.chunks(), [&](std::string_view rest) {
+      while (!rest.empty()) {
+        size_t size = 0, at = 1;
+        for (int shift = 0;; shift += 7) {
+          const auto byte = static_cast<unsigned char>(rest[at++]);
+          size |= static_cast<size_t>(byte & 0x7f) << shift;
+          if (byte < 0x80) break;
+        }
+        const std::string_view one = rest.substr(at, size);
+        if (one.starts_with(labels) && one[labels.size()] == behind) return true;
+        rest.remove_prefix(at + size);
       }
-      const std::string_view one = rest.substr(at, size);
-      if (one.starts_with(labels) && one[labels.size()] == behind) return true;
-      rest.remove_prefix(at + size);
-    }
-    return false;
+      return false;
+    });
   }
-  static void family(std::string& out, std::string_view name, const PrometheusFamily& family) {
+  static std::string head(std::string_view name, const PrometheusFamily& family) {
     std::string text;
     ProtoWriter writer(text);
     writer.bytes(kFamilyName, name);
@@ -296,9 +302,9 @@ struct ProtobufShape {
     writer.number(kFamilyType, family.type == Type::kHistogram ? (family.summary ? 2 : 4)
                                : family.type == Type::kGauge   ? 1
                                                                : 0);
+    std::string out;
     ProtoWriter(out).varint(text.size() + family.written.size());
-    out += text;
-    out += family.written;
+    return out += text;
   }
 
  private:
@@ -342,11 +348,13 @@ void append_other(PrometheusFamily& family, std::string_view name, const RenderO
   sample.type = family.type;
   sample.value = family.other_sum;
   const std::string labels = Shape::labels(sample, options.tags);
+  std::string series;
   if (family.type == Type::kHistogram) {
-    Shape::histogram(family.written, name, labels, family.other, family.bounds, options);
+    Shape::histogram(series, name, labels, family.other, family.bounds, options);
   } else {
-    Shape::value(family.written, name, labels, sample);
+    Shape::value(series, name, labels, sample);
   }
+  family.written.append(series);
 }
 
 // By its own labels, as those are that stand for many: the two would be one series.
@@ -362,8 +370,9 @@ HistogramSnapshot shown_of(const Frozen& store, const Sample& sample, const Rend
 }
 
 template <class Shape>
-std::string render_families(const Frozen& store, const RenderOptions& options) {
+LongText render_families(const Frozen& store, const RenderOptions& options) {
   std::map<std::string, PrometheusFamily, std::less<>> families;
+  std::string series;  // of one sample
   visit_chosen(store, options, [&](const Sample& sample) {
     std::string name = prometheus_name(options.prometheus_prefix, sample.tagged);
     auto at = families.find(name);
@@ -393,29 +402,31 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
     const std::string labels = Shape::labels(sample, options.tags);
     // A series must not appear twice: possible only where two dotted names became one.
     if (family.dotted != sample.tagged && Shape::has(family, name, labels)) return;
+    series.clear();
     if (sample.type == Type::kHistogram) {
-      Shape::histogram(family.written, name, labels, shown_of(store, sample, options),
+      Shape::histogram(series, name, labels, shown_of(store, sample, options),
                        store.bounds(sample.name, options.bounds), options);
     } else {
-      Shape::value(family.written, name, labels, sample);
+      Shape::value(series, name, labels, sample);
     }
+    family.written.append(series);
   });
-  std::string out;
+  LongText out;
   for (auto& [name, family] : families) {
     if (!family.other_tags.empty()) append_other<Shape>(family, name, options);
-    Shape::family(out, name, family);
-    family.written = {};
+    out.append(Shape::head(name, family));
+    out.take(std::move(family.written));
   }
   return out;
 }
 
 }  // namespace
 
-std::string render_prometheus(const Frozen& store, const RenderOptions& options) {
+LongText render_prometheus(const Frozen& store, const RenderOptions& options) {
   return render_families<TextShape>(store, options);
 }
 
-std::string render_prometheus_protobuf(const Frozen& store, const RenderOptions& options) {
+LongText render_prometheus_protobuf(const Frozen& store, const RenderOptions& options) {
   return render_families<ProtobufShape>(store, options);
 }
 

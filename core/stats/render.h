@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/long_text.h"
 #include "core/stats/store.h"
 
 namespace weir::stats {
@@ -38,9 +39,9 @@ std::string render_text(const Frozen& stats, const RenderOptions& options);
 std::string render_json(const Frozen& stats, const RenderOptions& options);
 // Families in name order, each under one TYPE line. Two statistics whose names differ only in characters that
 // Prometheus does not know share a family; a statistic of another type than its family gets its type as a suffix.
-std::string render_prometheus(const Frozen& stats, const RenderOptions& options);
+LongText render_prometheus(const Frozen& stats, const RenderOptions& options);
 // The same as messages io.prometheus.client.MetricFamily, each with its length before it.
-std::string render_prometheus_protobuf(const Frozen& stats, const RenderOptions& options);
+LongText render_prometheus_protobuf(const Frozen& stats, const RenderOptions& options);
 
 // [main] Of now.
 inline std::string render_text(const Store& store, const RenderOptions& options) {
@@ -49,7 +50,7 @@ inline std::string render_text(const Store& store, const RenderOptions& options)
 inline std::string render_json(const Store& store, const RenderOptions& options) {
   return render_json(store.freeze(), options);
 }
-inline std::string render_prometheus(const Store& store, const RenderOptions& options) {
+inline LongText render_prometheus(const Store& store, const RenderOptions& options) {
   return render_prometheus(store.freeze(), options);
 }
 

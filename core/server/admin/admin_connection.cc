@@ -32,10 +32,10 @@ AdminConnection::~AdminConnection() {
 
 void AdminConnection::drop_body() {
   server_.waiting_bytes_ -= body_.size();
-  body_sent_ = 0;
-  if (body_.size() >= kLargeBytes && server_.options_.background != nullptr)
-    server_.options_.background->submit([body = std::move(body_)] {}, [] {});
-  std::string().swap(body_);
+  body_sent_ = chunk_ = in_chunk_ = 0;
+  const auto body = std::make_shared<LongText>(std::move(body_));
+  if (body->size() >= kLargeBytes && server_.options_.background != nullptr)
+    server_.options_.background->submit([body] {}, [] {});
 }
 
 void AdminConnection::start() {
@@ -150,7 +150,7 @@ void AdminConnection::prepare() {
 
 void AdminConnection::limit(AdminResponse& response) const {
   if (server_.waiting_bytes_ > 0 &&
-      server_.waiting_bytes_ + response.body.size() > server_.options_.max_waiting_bytes) {
+      server_.waiting_bytes_ + response.body_bytes() > server_.options_.max_waiting_bytes) {
     response.fail(503, "too much is waiting for slow readers; try again\n");
   }
 }
@@ -173,8 +173,8 @@ void AdminConnection::send(AdminResponse response) {
   phase_ = Phase::kSending;
   connection_.block_read(net::ReadBlock::kHandler);
   if (response.close) codec_.close_after_response();
-  body_ = std::move(response.body);
-  body_sent_ = 0;
+  body_.take(std::move(response.body));
+  body_.take(std::move(response.long_body));
   status_ = response.status;
   server_.waiting_bytes_ += body_.size();
 
@@ -207,10 +207,14 @@ void AdminConnection::send(AdminResponse response) {
 
 void AdminConnection::send_piece() {
   if (!body_.empty()) {
-    std::string_view piece = std::string_view(body_).substr(body_sent_, kPieceBytes);
-    body_sent_ += piece.size();
-    Slices data;
-    data.append(Slice::of_static(piece));  // body_ stays until all is written
+    Slices data;  // the body stays until all is written
+    for (const auto chunks = body_.chunks(); chunk_ < chunks.size() && data.size() < kPieceBytes;) {
+      const auto piece = std::string_view(chunks[chunk_]).substr(in_chunk_, kPieceBytes - data.size());
+      data.append(Slice::of_static(piece));
+      in_chunk_ += piece.size();
+      if (in_chunk_ == chunks[chunk_].size()) ++chunk_, in_chunk_ = 0;
+    }
+    body_sent_ += data.size();
     const size_t before = connection_.out().size();
     if (codec_.encode_data(data, body_sent_ == body_.size(), connection_.out()) != http::h1::EncodeError::kNone) {
       connection_.close();

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/long_text.h"
+
 namespace weir::admin {
 
 // Decodes %XX and '+'; a '%' that starts no escape stays as it is.
@@ -41,6 +43,7 @@ struct AdminResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=UTF-8";
   std::string body;
+  LongText long_body;                                        // behind it
   std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
   bool close = false;                                        // the connection ends with this answer
   // A slice of what has to be read on main and is long: called once a turn, before `work`, until it says that there is
@@ -57,7 +60,9 @@ struct AdminResponse {
     status = code;
     content_type = "text/plain; charset=UTF-8";
     body = std::move(text);
+    long_body = {};
   }
+  size_t body_bytes() const { return body.size() + long_body.size(); }
 };
 
 }  // namespace weir::admin

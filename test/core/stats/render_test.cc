@@ -98,7 +98,7 @@ TEST(RenderPrometheus, FamiliesAndLabels) {
   store.counter("control_plane.rate-limit").inc();
   RenderOptions used{.used_only = true};
   EXPECT_EQ(
-      render_prometheus(store, used),
+      render_prometheus(store, used).to_string(),
       "# TYPE envoy_cluster_upstream_cx_active gauge\n"
       "envoy_cluster_upstream_cx_active{envoy_cluster_name=\"x\"} -1\n"
       "# TYPE envoy_cluster_upstream_cx_total counter\n"
@@ -122,7 +122,7 @@ TEST(RenderPrometheus, Histogram) {
   auto x = store.group(kCluster, "x");
   for (uint64_t value : {0, 1, 7, 7, 400, 5000000}) x->histogram(2).record(value);
   RenderOptions used{.used_only = true};
-  std::string text = render_prometheus(store, used);
+  std::string text = render_prometheus(store, used).to_string();
   auto has = [&](std::string_view line) {
     EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << "\n" << text;
   };
@@ -145,7 +145,7 @@ TEST(RenderPrometheus, Summary) {
   const RenderOptions options{.type = Type::kHistogram,
                               .filter = [](std::string_view name) { return name.ends_with("upstream_rq_time"); },
                               .buckets = RenderOptions::Buckets::kQuantiles};
-  EXPECT_TRUE(render_prometheus(store, options)
+  EXPECT_TRUE(render_prometheus(store, options).to_string()
                   .ends_with("quantile=\"1\"} NaN\n"
                              "envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 0\n"
                              "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 0\n"))
@@ -169,7 +169,7 @@ TEST(RenderPrometheus, Summary) {
   expected +=
       "envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 55\n"
       "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 4\n";
-  EXPECT_EQ(render_prometheus(store, options), expected);
+  EXPECT_EQ(render_prometheus(store, options).to_string(), expected);
 }
 
 TEST(RenderPrometheus, NamesThatBecomeOne) {
@@ -178,7 +178,7 @@ TEST(RenderPrometheus, NamesThatBecomeOne) {
   store.counter("a-b").add(2);
   store.gauge("a_b").set(3);
   RenderOptions used{.used_only = true};
-  EXPECT_EQ(render_prometheus(store, used),
+  EXPECT_EQ(render_prometheus(store, used).to_string(),
             "# TYPE envoy_a_b counter\n"
             "envoy_a_b{} 2\n"
             "# TYPE envoy_a_b_gauge gauge\n"
@@ -206,7 +206,7 @@ TEST(RenderPrometheus, AnIndependentReaderAccepts) {
   std::string path = testing::TempDir() + "/weir_prometheus_test.txt";
   std::FILE* file = std::fopen(path.c_str(), "w");
   ASSERT_NE(file, nullptr);
-  std::string text = render_prometheus(store, {});
+  std::string text = render_prometheus(store, {}).to_string();
   std::fwrite(text.data(), 1, text.size(), file);
   std::fclose(file);
   EXPECT_EQ(std::system(("python3 " WEIR_CHECK_PROMETHEUS " < " + path).c_str()), 0);
@@ -239,7 +239,7 @@ TEST(PrometheusMessages, FamiliesAsADecoderReadsThem) {
   for (uint64_t value : {0, 1, 1, 700}) histogram.record(value);
   const double bounds[] = {0.5, 1000};
   RenderOptions options{.used_only = true, .bounds = bounds};
-  EXPECT_EQ(decode_messages(render_prometheus_protobuf(store.freeze(), options)),
+  EXPECT_EQ(decode_messages(render_prometheus_protobuf(store.freeze(), options).to_string()),
             R"(name: "envoy_level" type: 1 metric { gauge { value: -2.0 } }
 name: "envoy_named" type: 0 metric { label { name: "odd_label_name" value: "caf\303\251 \\xff" } counter { value: 1.0 } }
 name: "envoy_requests" type: 0 metric { counter { value: 300.0 } }
@@ -248,14 +248,14 @@ name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.
   options.type = Type::kHistogram;
   options.buckets = RenderOptions::Buckets::kQuantiles;
   store.flush_histograms();
-  const std::string summary = decode_messages(render_prometheus_protobuf(store.freeze(), options));
+  const std::string summary = decode_messages(render_prometheus_protobuf(store.freeze(), options).to_string());
   EXPECT_TRUE(summary.starts_with(
       R"(name: "envoy_time" type: 2 metric { summary { sample_count: 4 sample_sum: 702.0 quantile { quantile: 0.0 value: 0.0 } )"))
       << summary;
   EXPECT_TRUE(summary.ends_with("quantile { quantile: 1.0 value: 700.0 } } }\n")) << summary;
   options.buckets = RenderOptions::Buckets::kNative;
   EXPECT_EQ(
-      decode_messages(render_prometheus_protobuf(store.freeze(), options)),
+      decode_messages(render_prometheus_protobuf(store.freeze(), options).to_string()),
       R"(name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.0 schema: 4 zero_threshold: 2.938735877055719e-39 zero_count: 1 positive_span { offset: 0 length: 1 } positive_span { offset: 151 length: 1 } positive_delta: 2 positive_delta: -1 } }
 )");
 }
@@ -281,7 +281,7 @@ TEST(PrometheusMessages, NamesThatAreBadAreWrittenAsNamesThatAreNot) {
   store.counter("x-y2", {{"l", "1"}, {"m", "2"}}, "x-y");
   for (auto buckets : {RenderOptions::Buckets::kSummary, RenderOptions::Buckets::kNative}) {
     RenderOptions options{.buckets = buckets, .series_limit = 4};
-    const std::string text = decode_messages(render_prometheus_protobuf(store.freeze(), options));
+    const std::string text = decode_messages(render_prometheus_protobuf(store.freeze(), options).to_string());
     EXPECT_NE(text.find("name: \"envoy_a_b\" type: 0 metric { counter { value: 0.0 } }\n"), std::string::npos) << text;
     EXPECT_NE(text.find("name: \"envoy_a_b_gauge\" type: 1 metric { gauge { value: 0.0 } }\n"), std::string::npos);
     EXPECT_NE(
