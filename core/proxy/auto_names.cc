@@ -12,6 +12,8 @@
 namespace weir::proxy {
 
 constexpr size_t kMaxServerName = 255;
+// Stands for what is no name: certificates cannot have it, and so nothing is let through unchecked.
+constexpr std::string_view kNoName = "(not a name)";
 
 // Names are made before there is more than one thread.
 const stream::FilterStateName kServerName("envoy.network.upstream_server_name");
@@ -39,7 +41,10 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
   std::string_view host = http::strip_port(host_and_port);
   const bool bracketed = host.starts_with('[') && host.ends_with(']');
   if (bracketed) host = host.substr(1, host.size() - 2);
-  if (host.empty() || host.size() > kMaxServerName) return options;
+  if (host.empty() || host.size() > kMaxServerName) {
+    if (wanted.validation) options.expected_names = {&kNoName, 1};
+    return options;
+  }
   host = arena.copy(host);
   const bool address = bracketed || is_address(host);
   if (wanted.server_name && !address) options.server_name = host;  // RFC 6066 3: an address is no name
@@ -49,16 +54,18 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
 
 namespace {
 
-std::span<const std::string_view> parts_of(std::string_view list, Arena& arena) {
+// `too_long`: takes the place of a part that is longer than any name; empty: nothing does.
+std::span<const std::string_view> parts_of(std::string_view list, std::string_view too_long, Arena& arena) {
   const auto most = static_cast<size_t>(std::count(list.begin(), list.end(), ',')) + 1;
   auto* parts =
       static_cast<std::string_view*>(arena.allocate(most * sizeof(std::string_view), alignof(std::string_view)));
   size_t count = 0;
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
-    const std::string_view part = http::trim_spaces(list.substr(0, comma));
+    std::string_view part = http::trim_spaces(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
-    if (!part.empty() && part.size() <= kMaxServerName) new (&parts[count++]) std::string_view(arena.copy(part));
+    if (part.size() > kMaxServerName) part = too_long;
+    if (!part.empty()) new (&parts[count++]) std::string_view(arena.copy(part));
   }
   return {parts, count};
 }
@@ -74,9 +81,16 @@ std::string_view text_in(const stream::StreamInfo& info, stream::FilterStateName
 void add_filter_state(const stream::StreamInfo& info, filter::UpstreamTransportOptions& options, Arena& arena) {
   const std::string_view name = text_in(info, kServerName);
   if (!name.empty() && name.size() <= kMaxServerName) options.server_name = arena.copy(name);
-  if (const auto protocols = parts_of(text_in(info, kProtocols), arena); !protocols.empty())
+  if (const auto protocols = parts_of(text_in(info, kProtocols), {}, arena); !protocols.empty())
     options.offered = protocols;
-  if (const auto names = parts_of(text_in(info, kExpected), arena); !names.empty()) options.expected_names = names;
+  if (const std::string_view list = text_in(info, kExpected); !list.empty()) {
+    const auto names = parts_of(list, kNoName, arena);
+    if (!names.empty()) {
+      options.expected_names = names;
+    } else if (options.expected_names.empty()) {
+      options.expected_names = {&kNoName, 1};
+    }
+  }
 }
 
 const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own) {

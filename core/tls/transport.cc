@@ -110,8 +110,9 @@ Transport::Transport(std::shared_ptr<const ClientContext> context, event::Lane& 
   }
   if (!options.expected_names.empty()) {
     client_->expected_names = options.expected_names;
-  } else if (impl.auto_sni_san_validation && !name.empty()) {
-    client_->expected_names = {name};
+  } else if (impl.auto_sni_san_validation) {
+    // Without a name there is nothing that a certificate could be good for.
+    client_->expected_names = {name.empty() ? "(no server name)" : name};
     client_->names_suffice = true;
   }
   if (impl.allow_renegotiation) SSL_set_renegotiate_mode(ssl, ssl_renegotiate_freely);

@@ -58,6 +58,8 @@ class UpstreamTlsTest(WeirTestCase):
         add("header", cls.echo, client_tls(common=trust), **auto_names(auto_sni=True, override_auto_sni_header="X-Name"))
         add("deprecated", cls.echo, client_tls(common=trust), upstream_http_protocol_options={"auto_sni": True})
         add("sni_san", cls.echo, client_tls(common=trust, sni="wrong.internal", auto_sni_san_validation=True))
+        add("auto_sni_san", cls.echo, client_tls(common=trust, auto_sni_san_validation=True), **auto_names(auto_sni=True))
+        add("no_sni_san", cls.echo, client_tls(common=trust, auto_sni_san_validation=True, auto_host_sni=True))
         add("to_plain", cls.plain, client_tls())
         add("cut", cls.cut, client_tls(common=trust))
         add("dead", cls.sandbox.free_port(), client_tls())
@@ -183,6 +185,15 @@ class UpstreamTlsTest(WeirTestCase):
             self.assertEqual(self.get("auto_san", host=host).status, status, host)
         self.assertEqual(self.get("sni_san").status, 503)
 
+    def test_no_certificate_is_good_for_what_is_no_name(self) -> None:
+        """Whoever chooses the name must not be able to switch its check off."""
+        for name in ("auto_san", "auto_sni_san"):
+            for host in ("a" * 255, "a" * 256, "a.internal." * 100, "[::1]"):
+                self.assertEqual(self.get(name, host=host).status, 503, (name, host))
+        self.assertEqual(self.get("auto_sni_san", host="server.internal").status, 200)
+        self.assertEqual(self.get("auto_sni_san", host="10.1.1.1").status, 503)  # of which no SNI tells
+        self.assertEqual(self.get("no_sni_san").status, 503)
+
     def test_the_host_counts_as_it_goes_to_the_upstream(self) -> None:
         self.assertEqual(self.get("auto_san", "rewritten", host="public.example").status, 200)
         self.assertEqual(self.get("auto_san", host="public.example").status, 503)
@@ -287,6 +298,8 @@ class FilterStateTest(WeirTestCase):
         response = fetch(self.ports["http"], "/refused", headers=[("x-expected", "other.example")])
         self.assertEqual(response.status, 503)
         self.assertIn("CERTIFICATE_VERIFY_FAILED", response.text)
+        for expected in ("x" * 256, ",", ", ,"):
+            self.assertEqual(fetch(self.ports["http"], "/refused", headers=[("x-expected", expected)]).status, 503, expected)
         self.asked("/mine", x_mine="own text")
         self.assertEqual(wait_line(self.log, "/mine"), "/mine|200|own text|TLSv1.3")
 

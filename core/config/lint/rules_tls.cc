@@ -244,7 +244,7 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
     if (tls->auto_sni_san_validation() && tls->sni().empty() && !tls->auto_host_sni() &&
         !names_hosts_by_requests(*entry.cluster) && !entry.cluster->has_cluster_type() && !named_by_state())
       findings.add(path + ".typed_config.auto_sni_san_validation",
-                   "no server name is sent, and so none is looked for in certificates",
+                   "no server name is sent, and so no certificate is good enough",
                    "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");
     const auto missing = checks.missing(tls->common_tls_context());
     if (!missing.has_value()) return;

@@ -60,7 +60,9 @@ TEST_F(AutoNamesTest, OfAHeader) {
 }
 
 TEST_F(AutoNamesTest, TooLongForAName) {
-  EXPECT_EQ(names({.server_name = true, .validation = true}, std::string(256, 'a')), "|");
+  EXPECT_EQ(names({.server_name = true, .validation = true}, std::string(256, 'a')), "|(not a name)");
+  EXPECT_EQ(names({.validation = true}, ""), "|(not a name)");
+  EXPECT_EQ(names({.server_name = true}, std::string(256, 'a')), "|");
   EXPECT_EQ(names({.server_name = true}, std::string(255, 'a')), std::string(255, 'a') + "|");
 }
 
@@ -93,6 +95,10 @@ TEST_F(AutoNamesTest, OfFilterState) {
   set("envoy.network.upstream_subject_alt_names", ",");
   set("envoy.network.application_protocols", "");
   EXPECT_EQ(told(by_host), "host.example|host.example");
+  // What is no name matches nothing; it is not as if nothing had been said.
+  EXPECT_EQ(told({}), "|(not a name)");
+  set("envoy.network.upstream_subject_alt_names", std::string(256, 'a') + ", b.example");
+  EXPECT_EQ(told(by_host), "host.example|(not a name)|b.example");
 }
 
 // It is looked at only where it matters.

@@ -283,7 +283,7 @@ TEST(LintUpstream, NamesThatNobodySends) {
   };
   EXPECT_EQ(of(""),
             Said{kCluster + ".transport_socket.typed_config.auto_sni_san_validation: no server name is sent, and so "
-                            "none is looked for in certificates; set sni, or auto_host_sni, or auto_sni of "
+                            "no certificate is good enough; set sni, or auto_host_sni, or auto_sni of "
                             "upstream_http_protocol_options [upstream-tls-unverified]"});
   EXPECT_EQ(of("sni: a.example, "), Said{});
   EXPECT_EQ(of("auto_host_sni: true, "), Said{});
