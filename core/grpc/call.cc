@@ -78,11 +78,7 @@ Status Call::attempt() {
   answered_ = false;
   response_.clear();
   Slices message;
-  if (service_->retries.on != 0) {
-    request_.copy_refs_to(message);
-  } else {
-    message.append_all(request_);
-  }
+  request_.copy_refs_to(message);
   Options options;
   options.subject = subject_;
   options.buffer_limit = UINT32_MAX;  // it is here anyway
@@ -92,8 +88,8 @@ Status Call::attempt() {
 }
 
 bool Call::retries(const Status& status) {
-  const auto wait =
-      attempts_.wait(service_->retries, *lane_, service_->cluster, conditions_of(status), deadline_ - lane_->now());
+  const auto wait = attempts_.wait(service_->retries, *lane_, service_->cluster, conditions_of(status),
+                                   deadline_ - lane_->now(), status.unseen);
   if (!wait) return false;
   lane_->arm_in(*this, *wait);
   return true;

@@ -1,4 +1,5 @@
-// A gRPC call with one message each way, made again as the service's retry policy says.
+// A gRPC call with one message each way, which does no harm when it is made twice: it is made again as the service's
+// retry policy says, and once if its connection was an old one.
 #pragma once
 
 #include <cstdint>

@@ -46,6 +46,7 @@ struct Status {
   Origin origin = Origin::kServer;
   int http = 200;
   std::string message;  // for people; decoded
+  bool unseen = false;  // of a call that broke off: its server has not acted on it (HeadlessStream::unseen())
 
   bool ok() const { return code == Code::kOk; }
 };

@@ -183,7 +183,9 @@ void Stream::on_trailers(HeadlessStream&, const http::HeaderMap& trailers) {
 }
 
 void Stream::on_failed(HeadlessFailure failure, std::string_view detail) {
-  finish(status_of(failure, detail), nullptr);
+  Status status = status_of(failure, detail);
+  status.unseen = stream_->unseen();
+  finish(status, nullptr);
 }
 
 void Stream::give_up(Code code, Origin origin, std::string_view message) {

@@ -9,13 +9,19 @@
 namespace weir::proxy {
 
 std::optional<Duration> CallAttempts::wait(const CallRetries& policy, event::Lane& lane, event::SlotId cluster,
-                                           uint32_t conditions, Duration left) {
-  if ((conditions & policy.on) == 0) return std::nullopt;
+                                           uint32_t conditions, Duration left, bool unseen) {
+  const bool for_nothing = unseen && !repeated_ && left > Duration::zero();
+  if (!for_nothing && (conditions & policy.on) == 0) return std::nullopt;
   upstream::LaneClusters* clusters = upstream::LaneClusters::find_on(lane);
   upstream::ClusterLocal* found = clusters != nullptr ? clusters->find(cluster) : nullptr;
   if (found == nullptr) return std::nullopt;
   cluster_ = found;
   const upstream::ClusterStats& stats = cluster_->stats();
+  if (for_nothing) {
+    repeated_ = true;
+    stats.rq_retry.inc();
+    return Duration::zero();
+  }
   if (made_ >= policy.most) {
     stats.rq_retry_limit_exceeded.inc();
     return std::nullopt;
@@ -48,8 +54,9 @@ bool CallAttempts::take_share() {
 
 void CallAttempts::end(bool answered) {
   if (std::exchange(share_, false)) cluster_->retries.release();
-  if (answered && made_ > 0 && cluster_->current() != nullptr) cluster_->stats().rq_retry_success.inc();
+  if (answered && (made_ > 0 || repeated_) && cluster_->current() != nullptr) cluster_->stats().rq_retry_success.inc();
   made_ = 0;
+  repeated_ = false;
 }
 
 uint32_t retry_conditions(const http::HeaderMap& response) {

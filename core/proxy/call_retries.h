@@ -20,8 +20,8 @@ struct CallRetries {
   Duration back_off_max = 10s;
 };
 
-// The attempts of one call: how often it was made again, and its share of the retries that its cluster may have at a
-// time, which ends with this. Counted in the cluster's statistics. [worker]
+// The attempts of one call, which does no harm when it is made twice: how often it was made again, and its share of the
+// retries that its cluster may have at a time, which ends with this. Counted in the cluster's statistics. [worker]
 class CallAttempts {
  public:
   CallAttempts() = default;
@@ -30,9 +30,10 @@ class CallAttempts {
   CallAttempts& operator=(const CallAttempts&) = delete;
 
   // How long to wait before the call is made again; nullopt: it is not. `conditions`: those that its outcome meets;
-  // `left`: what remains of its time.
+  // `left`: what remains of its time. `unseen`: its server has not acted on it (HeadlessStream::unseen()): once it is
+  // made again for that, at once and without any policy, as requests of clients are.
   std::optional<Duration> wait(const CallRetries& policy, event::Lane& lane, event::SlotId cluster, uint32_t conditions,
-                               Duration left);
+                               Duration left, bool unseen);
   // The call is over. `answered`: as it should be.
   void end(bool answered);
 
@@ -41,6 +42,7 @@ class CallAttempts {
 
   upstream::ClusterLocal* cluster_ = nullptr;  // once it was made again
   uint32_t made_ = 0;
+  bool repeated_ = false;  // for nothing
   bool share_ = false;
 };
 

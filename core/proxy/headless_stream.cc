@@ -353,7 +353,11 @@ void HeadlessStream::on_failed(ResetReason reason, std::string_view detail) {
 }
 
 void HeadlessStream::on_reset(ResetReason reason, std::string_view detail) {
-  stream_ = nullptr;
+  if (const upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) {
+    unseen_ = reason == ResetReason::kRemoteRefused
+                  ? stream->free_repeats() != upstream::FreeRepeats::kNone
+                  : reason == ResetReason::kConnectionTermination && stream->reused() && !stream->response_started();
+  }
   on_failed(reason, detail);
 }
 
@@ -401,6 +405,7 @@ HeadlessStream* HeadlessCall::open(event::Lane& lane, upstream::ClusterLocal* cl
                                    HeadlessFailure& failure) {
   cancel();
   limit_ = response_limit;
+  unseen_ = false;
   stream_ = HeadlessStream::open(lane, cluster, options, failure);
   return stream_;
 }
@@ -437,6 +442,7 @@ void HeadlessCall::on_data(HeadlessStream& stream, Slices& data, bool end) {
 void HeadlessCall::on_trailers(HeadlessStream&, const http::HeaderMap& trailers) { complete(&trailers); }
 
 void HeadlessCall::on_failed(HeadlessFailure failure, std::string_view) {
+  unseen_ = stream_->unseen();
   stream_ = nullptr;
   headers_ = nullptr;
   body_.clear();

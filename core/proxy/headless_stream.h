@@ -80,6 +80,9 @@ class HeadlessStream final : public event::Deferred,
   Arena& arena() { return arena_; }
   event::Lane& lane() { return lane_; }
   const upstream::ClusterSpec& cluster() const { return pin_->spec; }
+  // Of one that has failed, until the end of the turn: its server says that it has not looked at it (RFC 9113 8.7), or
+  // an old connection has ended before a byte of the answer (RFC 9112 9.3.1).
+  bool unseen() const { return unseen_; }
   // Of a cluster whose hosts are found by what requests ask for: the name ("a.example:80") or the address that this one
   // goes to, copied. Without it that is what its head says: the header of an ORIGINAL_DST cluster, else the authority.
   // Before start().
@@ -169,6 +172,7 @@ class HeadlessStream final : public event::Deferred,
   bool blocked_ : 1 = false;       // the connection holds as much as it should
   bool paused_ : 1 = false;        // the response
   bool finished_ : 1 = false;
+  bool unseen_ : 1 = false;
 };
 
 // A request whose response is wanted as a whole. Part of whoever makes it; its destructor cancels. [worker]
@@ -197,6 +201,8 @@ class HeadlessCall : private HeadlessStream::Reader {
   // them. The response is good until they return.
   virtual void on_response(const Response& response) = 0;
   virtual void on_failure(HeadlessFailure failure) = 0;
+  // As HeadlessStream::unseen(); for on_failure().
+  bool unseen() const { return unseen_; }
 
  private:
   void on_headers(HeadlessStream& stream, const http::HeaderMap& headers, bool end) override;
@@ -209,6 +215,7 @@ class HeadlessCall : private HeadlessStream::Reader {
   const http::HeaderMap* headers_ = nullptr;
   Slices body_;
   uint32_t limit_ = 0;
+  bool unseen_ = false;
 };
 
 }  // namespace weir::proxy

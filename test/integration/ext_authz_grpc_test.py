@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+import h2.errors
+import hyperframe.frame
 
 from harness import (Connection, EchoUpstream, Message, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
                      http_listener, main, over_tls, route, to_yaml, wait_lines, wait_until)
 from harness.config import HTTP2, client_tls, http_options, server_tls, trusts
 from harness.grpc_service import Service, start_server
+from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.http2_client import H2
 from harness.protos import Protos
 from harness.tls import Authority, TlsConnection, client_context, write_atomically
@@ -447,6 +451,32 @@ class ExtAuthzGrpcTest(WeirTestCase):
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         for name, count in (("", 4), ("_success", 1), ("_limit_exceeded", 1)):
             weir.wait_stat_is("cluster.auth.upstream_rq_retry" + name, count)
+
+    def test_a_question_that_nobody_has_looked_at(self) -> None:
+        """Is asked again, once, by no retry policy."""
+        ways: list[str] = []
+
+        def serve(peer: Http2Peer, request: Request) -> None:
+            way = ways.pop(0) if ways else ""
+            if way == "refuse":
+                peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+            elif way == "goaway":
+                peer.send_raw(hyperframe.frame.GoAwayFrame(0, last_stream_id=max(0, request.id - 2)).serialize())
+            elif way == "close":
+                peer.sock.shutdown(socket.SHUT_RDWR)
+            else:
+                peer.respond(request, 200, b"\0\0\0\0\0", [("content-type", "application/grpc")], [("grpc-status", "0")])
+
+        weir = self.start(authz(grpc_fields={"cluster_name": "own"}),
+                          clusters=[cluster("own", Http2Upstream(self.sandbox, serve).port, **HTTP2)])
+        for count, way in enumerate(("refuse", "goaway", "close"), 1):
+            self.echoed(self.ask())
+            ways.append(way)
+            self.echoed(self.ask())
+            weir.wait_stat_is("cluster.own.upstream_rq_retry", count)
+        self.echoed(self.ask())
+        ways.extend(["refuse", "refuse"])
+        self.assertEqual(self.ask().status, 403)
 
     def test_clients_that_leave(self) -> None:
         self.auth.answer = self.auth.hang

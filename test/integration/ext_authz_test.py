@@ -213,6 +213,21 @@ class ExtAuthzTest(WeirTestCase):
         with self.assertRaisesRegex(Exception, "retry_policy.retry_back_off.max_interval: is less than base_interval"):
             self.start(authz(http_service={"retry_policy": {"retry_back_off": {"base_interval": "2s", "max_interval": "1s"}}}))
 
+    def test_an_old_connection_is_no_answer(self) -> None:
+        """The service ends connections behind their first answer; it is asked again, by no retry policy."""
+        def deny_once(connection: ServerConnection) -> None:
+            connection.read_request()
+            connection.respond(401)
+            connection.read_request()
+            connection.close()
+
+        once = ScriptedUpstream(self.sandbox, deny_once)
+        weir = self.start(authz(failure_mode_allow=True, http_service={"server_uri": {
+            "uri": "http://x", "cluster": "once", "timeout": "5s"}}), clusters=[cluster("once", once.port)])
+        self.assertEqual([self.ask("").status for _ in range(6)], [401] * 6)  # on two workers
+        weir.wait_stat("cluster.once.upstream_rq_retry", 1)
+        self.assertEqual(weir.stat("http.ingress.ext_authz.failure_mode_allowed"), 0)
+
     # field: ext_authz.v3.ExtAuthz.failure_mode_allow, ext_authz.v3.ExtAuthz.failure_mode_allow_header_add
     def test_failure_mode_allow(self) -> None:
         weir = self.start(authz(failure_mode_allow=True, failure_mode_allow_header_add=True))

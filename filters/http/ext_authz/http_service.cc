@@ -39,7 +39,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
     const Duration timeout = service_.spec().timeout;
     if (timeout > Duration::zero()) deadline_ = stream_->lane().now() + timeout;
     const HeadlessFailure failure = attempt();
-    return failure == HeadlessFailure::kNone || asks_again(proxy::retry_conditions(failure));
+    return failure == HeadlessFailure::kNone || asks_again(proxy::retry_conditions(failure), false);
   }
 
  private:
@@ -63,10 +63,10 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
   }
 
   // True: it will.
-  bool asks_again(uint32_t conditions) {
+  bool asks_again(uint32_t conditions, bool unseen) {
     event::Lane& lane = stream_->lane();
     const HttpService::Spec& spec = service_.spec();
-    const auto wait = attempts_.wait(spec.retries, lane, spec.cluster, conditions, deadline_ - lane.now());
+    const auto wait = attempts_.wait(spec.retries, lane, spec.cluster, conditions, deadline_ - lane.now(), unseen);
     if (!wait) return false;
     lane.arm_in(*this, *wait);
     return true;
@@ -75,15 +75,16 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
   void on_timer() override {
     if (deadline_ <= stream_->lane().now()) return caller_->on_checked({});
     const HeadlessFailure failure = attempt();
-    if (failure != HeadlessFailure::kNone) on_failure(failure);
+    if (failure != HeadlessFailure::kNone && !asks_again(proxy::retry_conditions(failure), false))
+      caller_->on_checked({});
   }
   void on_response(const Response& response) override {
-    if (asks_again(proxy::retry_conditions(response.headers))) return;
+    if (asks_again(proxy::retry_conditions(response.headers), false)) return;
     attempts_.end(response.headers.status_code() < 500);
     caller_->on_checked(service_.read_response(response.headers, response.body, stream_->arena()));
   }
   void on_failure(HeadlessFailure failure) override {
-    if (!asks_again(proxy::retry_conditions(failure))) caller_->on_checked({});
+    if (!asks_again(proxy::retry_conditions(failure), unseen())) caller_->on_checked({});
   }
 
   const HttpService& service_;
