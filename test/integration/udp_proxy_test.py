@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import (Weir, WeirTestCase, address, bootstrap, cluster, direct, fetch, file_access_log, http_listener, main, to_yaml, wait_line,
                      wait_until)
-from harness.dns import Dnsmasq, question
+from harness.dns import Dnsmasq, NameServer, question
 from harness.udp import UDP_ROUTE, UdpClient, UdpServer, udp_address, udp_listener
 
 
@@ -396,6 +396,55 @@ class UdpUpdateTest(WeirTestCase):
                 thread.join()
         self.assertGreater(len(answered), 100)
         self.assertEqual(lost, [])
+
+
+class UdpNamesTest(WeirTestCase):
+    """A cluster whose host is a name: servers of one port on two addresses."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.server_port = cls.sandbox.free_port()
+        cls.servers = [UdpServer(cls.sandbox, name, host=host, port=cls.server_port)
+                       for name, host in (("one", "127.0.0.1"), ("two", "127.0.0.2"))]
+        cls.names: dict[str, Any] = {"udp.example": ["127.0.0.1"]}
+        cares = {"@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                 "resolvers": [address(NameServer(cls.sandbox, cls.names).port)]}
+        named = {"name": "named", "type": "LOGICAL_DNS", "connect_timeout": "2s", "dns_refresh_rate": "0.05s",
+                 "dns_lookup_family": "V4_ONLY", "typed_dns_resolver_config": {"name": "cares", "typed_config": cares},
+                 "load_assignment": {"cluster_name": "named", "endpoints": [{"lb_endpoints": [
+                     {"endpoint": {"address": address(cls.server_port, "udp.example")}}]}]}}
+        cls.ports = {"session": cls.sandbox.free_port(), "packets": cls.sandbox.free_port()}
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            udp_listener(cls.ports["session"], "named", "session"),
+            udp_listener(cls.ports["packets"], "named", "packets", use_per_packet_load_balancing=True)], [named]), concurrency=1)
+
+    def leads_to(self, *ips: str) -> None:
+        self.names["udp.example"] = list(ips)
+        wait_until(lambda: "named::%s:%d::" % (ips[0], self.server_port) in self.weir.admin("/clusters"), "%s comes first" % ips[0])
+        self.weir.settle()
+
+    def follows_the_name(self, listener: str) -> None:
+        self.leads_to("127.0.0.1")
+        gone = self.weir.stat("udp.%s.downstream_sess_host_gone" % listener)
+        with UdpClient(self.ports[listener]) as client:
+            self.assertEqual(client.ask(b"a"), b"one a")
+            source = self.servers[0].seen[-1][1]
+            for _ in range(3):  # its address is still one of them, whichever is the first
+                self.leads_to("127.0.0.2", "127.0.0.1")
+                self.assertEqual(client.ask(b"b"), b"one b")
+                self.leads_to("127.0.0.1", "127.0.0.2")
+                self.assertEqual(client.ask(b"c"), b"one c")
+                self.assertEqual(self.servers[0].seen[-1][1], source)
+            self.leads_to("127.0.0.2")
+            self.assertEqual(client.ask(b"d"), b"two d")
+            self.weir.wait_stat_is("udp.%s.downstream_sess_host_gone" % listener, gone + 1)
+        self.assertEqual(self.weir.stat("udp.%s.downstream_sess_total" % listener), 2)
+
+    def test_sessions_follow_the_name(self) -> None:
+        self.follows_the_name("session")
+
+    def test_packets_follow_the_name(self) -> None:
+        self.follows_the_name("packets")
 
 
 class UdpEndTest(WeirTestCase):

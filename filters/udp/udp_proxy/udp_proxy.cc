@@ -86,6 +86,12 @@ bool serves(const lb::HostSet& hosts, const lb::HostEntry& entry) {
          hosts.panicking(entry.priority);
 }
 
+// Name servers name the addresses of a name in another order each time.
+bool leads_to(const lb::HostEntry& entry, const net::Address& address) {
+  if (entry.addresses == nullptr) return entry.address() == address;
+  return std::find(entry.addresses->begin(), entry.addresses->end(), address) != entry.addresses->end();
+}
+
 stream::Value number(uint64_t value) { return stream::Value::of_number(static_cast<double>(value)); }
 
 void put_counts(stream::Metadata& metadata, std::string_view space, const Counts& counts) {
@@ -188,7 +194,7 @@ bool Session::check_host() {
   while (place < count && hosts->host(place).host != host_) ++place;
   if (place >= count) return false;
   const lb::HostEntry& entry = hosts->host(place);
-  if (!serves(*hosts, entry) || entry.address() != host_address_) return false;
+  if (!serves(*hosts, entry) || !leads_to(entry, host_address_)) return false;
   place_ = place;
   hosts_version_ = cluster_->hosts_version();
   return true;
@@ -399,6 +405,15 @@ upstream::ClusterLocal* UdpProxy::choose(const net::Address& peer, const net::Ad
   return nullptr;
 }
 
+bool UdpProxy::goes_on(Session& session) {
+  if (session.hosts_version_ == session.cluster_->hosts_version() || session.check_host()) [[likely]]
+    return true;
+  settings_->stats->host_gone.inc();
+  if (run_.session == &session) send_run();
+  session.end();
+  return false;
+}
+
 Session* UdpProxy::session_for(const net::Address& peer, const net::Address& local) {
   Session* session = run_.session;
   uint64_t hash = 0;
@@ -407,12 +422,9 @@ Session* UdpProxy::session_for(const net::Address& peer, const net::Address& loc
     session = find(hash, peer, local, nullptr);
   }
   if (session != nullptr) {
-    if (session->hosts_version_ == session->cluster_->hosts_version() || session->check_host()) [[likely]]
-      return session;
-    settings_->stats->host_gone.inc();
-    if (run_.session == session) send_run();
     hash = session->hash_;
-    session->end();
+    if (goes_on(*session)) [[likely]]
+      return session;
   }
   const Target* target = nullptr;
   lb::HostIndex place = lb::kNoHost;
@@ -427,7 +439,8 @@ Session* UdpProxy::session_of_packet(const net::Address& peer, const net::Addres
   if (cluster == nullptr) return nullptr;
   const lb::Host* host = cluster->hosts()->host(place).host.get();
   const uint64_t hash = hash_of(peer, local, host);
-  if (Session* session = find(hash, peer, local, host)) return session;
+  // A host that is a name may have another address by now.
+  if (Session* session = find(hash, peer, local, host); session != nullptr && goes_on(*session)) return session;
   return make(peer, local, hash, *cluster, *target, place);
 }
 

@@ -132,6 +132,8 @@ class UdpProxy final : public filter::UdpFilter {
     size_t bytes = 0;
     iovec pieces[net::DatagramReader::kMost];
   };
+  // Whether its host still serves. False: it has ended.
+  bool goes_on(Session& session);
   Session* session_for(const net::Address& peer, const net::Address& local);
   Session* session_of_packet(const net::Address& peer, const net::Address& local);
   const Target* route(const net::Address& peer, const net::Address& local);
