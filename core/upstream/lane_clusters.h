@@ -137,10 +137,10 @@ class ClusterLocal {
   // Closes an idle connection; its share is the caller's then. False: none is idle.
   bool shed_one();
   ConnPool* first_hungry();
-  // No connection can ever come (again): the cluster is gone, or may have none. True: hungry pools' waiters have
-  // failed.
+  // No connection can ever come: the cluster may have none. True: hungry pools' waiters have failed. Those who came
+  // before a cluster went are served all the same.
   bool refuse_hopeless();
-  bool hopeless() const { return cluster_ == nullptr || connections.limit()->max() == 0; }
+  bool hopeless() const { return connections.limit()->max() == 0; }
   void on_pool_maybe_empty(ConnPool& pool);
   uint32_t index_of(const lb::Host& host) const;
 

@@ -25,7 +25,7 @@ enum class NameOutcome : uint8_t {
 class NameService {
  public:
   using Answer = absl::AnyInvocable<void(NameOutcome)>;
-  // Answers once, now or later; never, if the service ends first.
+  // Answers once, now or later; perhaps never, if the service ends first.
   virtual void find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) = 0;
 
  protected:

@@ -132,7 +132,7 @@ bool ConnPool::open_missing() {
 bool ConnPool::ask_others() {
   if (in_recall()) return true;
   opened_before_ = opened_;
-  return cluster_.current() != nullptr && cluster_.recall(LimitKind::kConnections).wait(*this);
+  return cluster_.recall(LimitKind::kConnections).wait(*this);
 }
 
 bool ConnPool::on_recalled() {
@@ -196,6 +196,8 @@ void ConnPool::give_up(ClientConnection& connection) {
 
 bool ConnPool::open_connection() {
   event::Pin<Cluster> cluster = cluster_.pin();
+  // Who came before the cluster was removed is served by what it was then.
+  if (Waiter* first = waiters_.front(); !cluster && first != nullptr) cluster = first->cluster_;
   if (!cluster) return false;
   const ClusterStats& stats = *cluster->stats;
   // Idle connections to other hosts count, too: they go first.
@@ -239,7 +241,7 @@ void ConnPool::on_idle(ClientConnection& connection) {
     connection.stats().cx_max_duration_reached.inc();
     connection.close_when_idle();
   }
-  if (draining_ || connection.closes_when_idle()) {
+  if (connection.closes_when_idle()) {
     busy_.push_back(connection);
     connection.shut();
     return;
@@ -341,7 +343,8 @@ void ConnPool::retire_connections() {
 void ConnPool::drain() {
   if (draining_) return;
   draining_ = true;
-  retire_connections();
+  // Those that are busy, or not up yet, first serve who waits for them already; then nothing keeps them (rest()).
+  idle_.for_each([this](ClientConnection& connection) { retire(connection); });
 }
 
 void ConnPool::shut_down() {

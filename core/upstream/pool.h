@@ -109,7 +109,8 @@ class ConnPool final : private RecallWaiter {
   size_t variant_count() const { return variants_ != nullptr ? variants_->pools.size() : 0; }
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
-  // The host left the cluster: the same, and no connection is kept any more.
+  // The host left the cluster, or the cluster is gone. Idle connections close now, the others when nobody waits any
+  // more; those who do get new ones where that is needed.
   void drain();
   // Every connection closes now; what runs is reset.
   void shut_down();
@@ -162,6 +163,7 @@ class ConnPool final : private RecallWaiter {
   }
   // Waiters for whom no connection is on its way, slow ones left out.
   uint32_t missing() const {
+    if (takes_none_ && connections_ > 0) return 0;
     const uint32_t on_its_way = served_by(connecting_count_ - race_.slow());
     return waiting_count_ > on_its_way ? waiting_count_ - on_its_way : 0;
   }
@@ -240,6 +242,7 @@ class ConnPool final : private RecallWaiter {
   bool draining_ = false;
   bool canary_ = false;
   bool knows_room_ = false;                                 // from a connection that was up
+  bool takes_none_ = false;                                 // the server says so for now; others would hear the same
   ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
   // Pools for the same host whose connections are asked for other names, or speak something else.

@@ -28,6 +28,7 @@ void ConnPool::make_up() {
 }
 
 void ConnPool::expect_room(uint32_t room) {
+  takes_none_ = room == 0;
   const Cluster* cluster = cluster_.current();
   if (cluster != nullptr) {
     room = std::min(room, cluster->spec.h2.max_concurrent_streams);
@@ -72,7 +73,7 @@ void ConnPool::on_stream_over(ClientConnection& connection) {
     connection.close_when_idle();
     list_by_room(connection);
   }
-  if (!draining_ && !connection.closes_when_idle()) {
+  if ((!draining_ || !waiters_.empty()) && !connection.closes_when_idle()) {
     share(connection);
   } else if (connection.active() == 0) {
     connection.shut();

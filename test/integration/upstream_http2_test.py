@@ -11,9 +11,10 @@ from typing import Any
 
 import h2.events
 import h2.settings
+import hyperframe.frame
 
-from harness import (EchoUpstream, Nginx, Weir, bootstrap, cluster, file_access_log, http_listener, main, route, tcp_listener,
-                     wait_lines, wait_until, wait_until_still)
+from harness import (EchoUpstream, Nginx, Weir, bootstrap, cluster, fetch, file_access_log, http_listener, main, route,
+                     tcp_listener, wait_lines, wait_until, wait_until_still)
 from harness.client import Connection
 from harness.clusters import ClustersTestCase, http2
 from harness.config import client_tls, http_options, trusts
@@ -272,6 +273,38 @@ class UpstreamHttp2Test(ClustersTestCase):
         self.assertEqual({one.status for one in self.fetch_many("one_stream", 4)}, {200})
         self.assertEqual(self.one_stream.connections, 4)
         self.assertEqual(self.stat("one_stream", "http2.stream_refused_errors"), 0)
+
+    def test_a_server_that_takes_none_for_now(self) -> None:
+        """Another connection would hear the same: requests wait for this one."""
+        server, port = Http2Upstream(self.sandbox), self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "full")])],
+                                            [cluster("full", server.port, **http2())]), concurrency=1)
+        self.assertEqual(fetch(port).status, 200)
+
+        def allow(streams: int) -> None:
+            frame = hyperframe.frame.SettingsFrame(0, settings={hyperframe.frame.SettingsFrame.MAX_CONCURRENT_STREAMS: streams})
+            server.peers[0].send_raw(frame.serialize())
+
+        allow(0)
+        wait_until(lambda: self.waits(port), "weir has heard of it")
+        answers: list[int] = []
+        clients = [threading.Thread(target=lambda: answers.append(fetch(port, timeout=20).status)) for _ in range(6)]
+        for one in clients:
+            one.start()
+        wait_until(lambda: weir.stat("cluster.full.upstream_rq_pending_active") >= 6, "all requests wait")
+        self.assertEqual(server.connections, 1)
+        allow(100)
+        for one in clients:
+            one.join(20)
+        self.assertEqual(answers, [200] * 6)
+        self.assertEqual(server.connections, 1)
+
+    @staticmethod
+    def waits(port: int) -> bool:
+        """Whether a request has no answer at once; nobody waits for it any more."""
+        with Connection(port) as connection:
+            connection.send_request()
+            return not connection.readable_within(0.3)
 
     # field: Http2ProtocolOptions@upstream.max_concurrent_streams
     def test_own_limit(self) -> None:

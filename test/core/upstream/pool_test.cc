@@ -252,6 +252,60 @@ TEST_F(PoolTest, HostThatLeavesIsDrained) {
   EXPECT_TRUE(gone.expired());
 }
 
+// Whose turn comes behind the update, on the connection that is there or on another one.
+TEST_F(PoolTest, WhoWaitsWhenTheClusterGoesIsServed) {
+  limits_->set({.max_connections = 1, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  Caller one(lane_), two(lane_), three(lane_), four(lane_);
+  for (Caller* caller : {&one, &two, &three, &four}) caller->start(pool());
+  settle();
+  remove({hosts_, cluster_});
+  EXPECT_EQ(two.events, "waiting ");
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(one.body, "ok");
+  EXPECT_EQ(two.events, "waiting ready-reused ");
+  server_.close_peer(0);
+  settle();
+  EXPECT_EQ(three.events, "waiting ready ");
+  ASSERT_EQ(server_.peers.size(), 2u);
+  server_.receive(1);
+  server_.answer(1);
+  settle();
+  EXPECT_EQ(three.body, "ok");
+  EXPECT_EQ(four.events, "waiting ready-reused ");
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+  server_.receive(1);
+  server_.answer(1);
+  settle();
+  EXPECT_EQ(four.body, "ok");
+  EXPECT_EQ(clusters_.connection_count(), 0u);
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  EXPECT_EQ(limits_->connections.taken(), 0);
+  EXPECT_EQ(publisher_.live_versions(), 0u);
+}
+
+// The same while the cluster stays: its connections serve those that were there, and nobody else.
+TEST_F(PoolTest, WhoWaitsWhenTheHostLeavesGetsTheConnectionThatIsThere) {
+  limits_->set({.max_connections = 1, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  Caller one(lane_), two(lane_);
+  one.start(pool());
+  two.start(pool());
+  settle();
+  publish_hosts({});
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(two.events, "waiting ready-reused ");
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(two.body, "ok");
+  EXPECT_EQ(server_.peers.size(), 1u);
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+}
+
 // A host that comes back while its old connections drain: counts go on and end at zero.
 TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
   Caller busy(lane_);

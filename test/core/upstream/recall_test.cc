@@ -398,21 +398,30 @@ TEST_F(RecallTest, WhoWaitsForAnotherLaneMayLeave) {
   EXPECT_EQ(limits_->connections.taken(), 1);
 }
 
-TEST_F(RecallTest, WhoWaitsForAnotherLaneIsRefusedWhenTheClusterGoes) {
+// Behind those of the lane that has the connection, whose own request was first.
+TEST_F(RecallTest, WhoWaitsForAnotherLaneIsServedAlsoWhenTheClusterGoes) {
   publish({.max_connections = 1});
   answering_ = false;
-  Caller busy(lane(1)), waiting(lane(2));
+  Caller busy(lane(1)), next(lane(1)), waiting(lane(2)), third(lane(3));
   busy.start(pool(1));
   settle();
+  next.start(pool(1));
   waiting.start(pool(2));
+  third.start(pool(3));
   settle();
   remove_cluster();
   clock_.advance(ConnectionDemand::kAskAgain + 1ms);
   settle();
-  EXPECT_EQ(waiting.events, "waiting failed-overflow ");
+  EXPECT_EQ(waiting.events, "waiting ");
   answering_ = true;
-  settle();
+  for (int i = 0; i < 8; ++i) {
+    settle();
+    clock_.advance(ConnectionDemand::kAskAgain + 1ms);
+  }
+  for (Caller* caller : {&busy, &next, &waiting, &third}) expect_served_late(*caller);
+  EXPECT_EQ(most_open_, 1u);
   EXPECT_EQ(limits_->connections.taken(), 0);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
 }
 
 TEST_F(RecallTest, AHigherLimitServesWhoWaits) {
@@ -582,8 +591,8 @@ TEST_F(RecallTest, WhoLeavesMeanwhileIsForgotten) {
   EXPECT_EQ(most_open_, 1u);
 }
 
-// The host is removed while a request waits for the other lanes.
-TEST_F(RecallTest, AClusterThatGoesMeanwhileRefuses) {
+// The cluster is removed while a request waits for the other lanes.
+TEST_F(RecallTest, AClusterThatGoesMeanwhileServesWhoWaits) {
   publish({.max_connections = 1});
   answering_ = false;
   Caller busy(lane(1)), waiting(lane(2));
@@ -591,10 +600,13 @@ TEST_F(RecallTest, AClusterThatGoesMeanwhileRefuses) {
   settle();
   waiting.start(pool(2));
   remove_cluster();
-  EXPECT_EQ(waiting.events, "waiting failed-overflow ");
+  EXPECT_EQ(waiting.events, "waiting ");
   answering_ = true;
   settle();
+  settle();
   EXPECT_EQ(busy.events, "waiting ready headers end ");
+  EXPECT_EQ(waiting.events, "waiting ready headers end ");
+  EXPECT_EQ(limits_->connections.taken(), 0);
 }
 
 }  // namespace
