@@ -80,9 +80,14 @@ Duration parse_grpc_timeout(std::string_view text) {
 
 Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset) {
   Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
-  if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
   if (offset && timeout > *offset) timeout -= *offset;
+  if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
   return timeout;
+}
+
+Duration grpc_stream_timeout(Duration granted, Duration longest, Duration offset) {
+  if (longest > Duration::zero()) granted = std::min(granted, longest);
+  return std::max<Duration>(granted - offset, 1ns);
 }
 
 void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena) {

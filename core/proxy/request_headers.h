@@ -17,9 +17,12 @@ namespace weir::proxy {
 // read.
 Duration parse_grpc_timeout(std::string_view text);
 
-// The time that a gRPC client grants in grpc-timeout, at most `longest` (zero: any), less `offset` if it is more than
-// that. Zero: for ever.
+// The time for an answer (RouteAction.max_grpc_timeout): what a gRPC client grants in grpc-timeout, less `offset` if it
+// is more than that, at most `longest` (zero: any). Zero: for ever.
 Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset);
+// The time of a stream (RouteAction.MaxStreamDuration): what a client has granted, at most `longest` (zero: any), less
+// `offset`. Above zero, however little is left.
+Duration grpc_stream_timeout(Duration granted, Duration longest, Duration offset);
 // Tells the server so; zero: nothing is told.
 void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena);
 

@@ -61,14 +61,11 @@ Action Router::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
       const route::DirectResponse& answer = route.direct_response();
       return stream.reply_local(
           answer.status, "direct_response", answer.format ? print_direct_response(answer) : answer.body,
-          [](http::HeaderMap& reply, filter::Stream& s, const void* user) {
-            auto& router = *static_cast<const Router*>(user);
-            const route::DirectResponse& answer = router.host_->selection().route->direct_response();
+          [](http::HeaderMap& reply, filter::Stream&, const void* user) {
+            const auto& answer = *static_cast<const route::DirectResponse*>(user);
             if (answer.format) reply.set(HeaderId::kContentType, answer.content_type);
-            stream::LogSubject subject{s.info(), &s.request_headers(), &reply, nullptr};
-            router.host_->selection().apply_response_mutations(reply, subject, s.arena());
           },
-          this);
+          &answer);
     }
     case route::ActionKind::kNonForwarding:
       return stream.reply_local(404, "route_not_forwarding");
@@ -87,20 +84,12 @@ std::string_view Router::print_direct_response(const route::DirectResponse& answ
 }
 
 Action Router::redirect(std::string_view location, int status) {
-  struct Where {
-    Router* router;
-    std::string_view location;
-  };
-  auto* where = stream_->arena().make<Where>(Where{this, location});
   return stream_->reply_local(
       status, "direct_response", {},
-      [](http::HeaderMap& reply, filter::Stream& s, const void* user) {
-        auto& at = *static_cast<const Where*>(user);
-        reply.add(HeaderId::kLocation, at.location);
-        stream::LogSubject subject{s.info(), &s.request_headers(), &reply, nullptr};
-        at.router->host_->selection().apply_response_mutations(reply, subject, s.arena());
+      [](http::HeaderMap& reply, filter::Stream&, const void* user) {
+        reply.add(HeaderId::kLocation, *static_cast<const std::string_view*>(user));
       },
-      where);
+      stream_->arena().make<std::string_view>(location));
 }
 
 Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool end) {

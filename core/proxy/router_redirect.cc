@@ -67,8 +67,9 @@ bool Router::follow_redirect(Attempt& attempt, const http::HeaderMap& response, 
   if (status == 303) {
     // RFC 9110 15.4.4: what is there is to be asked for, and not to be sent again.
     if (request.method() != "HEAD") request.set(HeaderId::kMethod, "GET");
-    request.remove(HeaderId::kContentLength);
-    request.remove(HeaderId::kContentType);
+    for (HeaderId about_body : {HeaderId::kContentLength, HeaderId::kContentType, HeaderId::kContentEncoding,
+                                HeaderId::kContentLanguage, HeaderId::kTrailer, HeaderId::kExpect})
+      request.remove(about_body);
     has_trailers_ = false;
   } else {
     body.append_all(body_);

@@ -206,6 +206,10 @@ void ServerConnection::on_request_data(Slices& data, bool end) {
     stream_->on_data(data, end);
   } else if (end) {
     finish_exchange();  // the rest of a request that was answered early
+  } else if (data.size() > discard_left_) {
+    close_connection();
+  } else {
+    discard_left_ -= static_cast<uint32_t>(data.size());
   }
 }
 
@@ -369,10 +373,11 @@ void ServerConnection::pause_request(bool paused) {
   }
 }
 
-// The response is complete. What is left of a short request is read and forgotten, so that the connection stays in
-// step; behind a long one it closes.
+// The response is complete. What is left of a request is read and forgotten while it is little, so that the connection
+// stays in step: the client of a long one may have been told that the connection closes, and what is too much closes
+// it.
 void ServerConnection::stream_done() {
-  bool short_rest = stream_->rest_of_request_is_short();
+  const bool reads_on = stream_->rest_of_request_is_short() || stream_->rest_of_request_will_come();
   if (tunnel_refused_) [[unlikely]] {
     tunnel_refused_ = false;
     if (!host_->input().empty()) codec_.close_after_response();
@@ -381,7 +386,7 @@ void ServerConnection::stream_done() {
   release_stream();
   account_bytes();
   if (!connection().open()) return;
-  if (!codec_.keep_alive() || codec_.stopped() || !(codec_.request_complete() || short_rest)) {
+  if (!codec_.keep_alive() || codec_.stopped() || !(codec_.request_complete() || reads_on)) {
     close_connection();
     return;
   }
@@ -392,6 +397,7 @@ void ServerConnection::stream_done() {
   }
   await_request();
   discarding_ = !codec_.request_complete();
+  discard_left_ = ServerStream::kShortBodyBytes;
   if (!discarding_) finish_exchange();
 }
 

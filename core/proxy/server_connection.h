@@ -96,11 +96,12 @@ class ServerConnection final : public filter::NetworkFilter,
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   uint32_t requests_ = 0;
-  uint32_t counts_at_ = 1;    // the request that something is to be done about: the first, and the last
-  uint32_t unread_head_ = 0;  // bytes of an incomplete head at the last delivery; its connection may be closed since
-  uint8_t in_turn_ = 0;       // exchanges ended in that turn
-  bool yielded_ = false;      // paused until the next turn, so that other connections get theirs
-  bool discarding_ = false;   // the rest of a request that was answered early is read and forgotten
+  uint32_t counts_at_ = 1;     // the request that something is to be done about: the first, and the last
+  uint32_t unread_head_ = 0;   // bytes of an incomplete head at the last delivery; its connection may be closed since
+  uint32_t discard_left_ = 0;  // bytes of a request that was answered early
+  uint8_t in_turn_ = 0;        // exchanges ended in that turn
+  bool yielded_ = false;       // paused until the next turn, so that other connections get theirs
+  bool discarding_ = false;    // the rest of a request that was answered early is read and forgotten
   bool draining_ = false;
   bool counted_ = false;         // as one of HTTP/1
   bool tunnel_refused_ = false;  // by the response under way

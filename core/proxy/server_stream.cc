@@ -19,7 +19,6 @@ using http::HeaderId;
 using stream::ResponseFlag;
 
 // A request body that is read to its end after an early answer, rather than closing the connection.
-constexpr uint64_t kShortBodyBytes = 64 * 1024;
 constexpr double kSlowestBody = 250;  // bytes a second
 
 ServerStream::ServerStream(StreamConnection& connection)
@@ -58,7 +57,8 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
   head_seen_ = true;
   is_head_ = head.is_head;
   // A client that waits for 100 (Continue) may never send its body once it has an answer.
-  short_body_ = head.has_length && head.content_length <= kShortBodyBytes && !head.expect_continue;
+  rest_will_come_ = !head.expect_continue;
+  short_body_ = head.has_length && head.content_length <= kShortBodyBytes && rest_will_come_;
   count();
   stream::StreamInfo& info = stream_.info();
   info.protocol = protocol_of(head.version);
@@ -181,6 +181,8 @@ bool ServerStream::check_underscores(http::HeaderMap& fields) {
 bool ServerStream::check_request(const http::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
   if (!check_underscores(headers)) return false;
+  if (head.version == http::Version::kHttp10) [[unlikely]]
+    headers.remove(HeaderId::kExpect);  // RFC 9110 10.1.1
   if (head.expect_continue && !config_.proxy_100_continue) {
     headers.remove(HeaderId::kExpect);
     if (!head.end_stream) {
@@ -363,9 +365,11 @@ void ServerStream::limit_by(const route::ForwardAction& action) {
   http::HeaderMap& headers = stream_.request_headers();
   std::optional<Duration> longest = action.max_stream_duration();
   const auto most = action.grpc_timeout_header_max();
-  if (most && action.grpc_timeout_is_of_stream() &&
-      parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout)) > Duration::zero())
-    longest = grpc_timeout(headers, *most, action.grpc_timeout_header_offset());
+  if (most && action.grpc_timeout_is_of_stream()) {
+    const Duration granted = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
+    if (granted > Duration::zero())
+      longest = grpc_stream_timeout(granted, *most, action.grpc_timeout_header_offset().value_or(Duration::zero()));
+  }
   if (!longest) return;
   limit_stream(*longest);
   // As published: the server knows how long its answer is waited for.
@@ -554,6 +558,8 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
       set_upgrade(headers, "HTTP/1.1");
   }
   response_head_sent_ = true;
+  if (!stream_.request_finished()) [[unlikely]]
+    connection_.deadlines().clear(DeadlineKind::kRequest);  // as published: it holds until there is a response
   if (!sound || !connection_.write_headers(headers, end)) {
     // A filter (or a hostile upstream) made a head that the protocol cannot carry.
     headers.clear();
@@ -608,6 +614,10 @@ void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
   local_reply_ = true;
   // As published, whoever answers 400 has found the message wrong: what its sender takes for its end may be another.
   if (headers.status_code() == 400 && !config_.h1.options.keep_open_after_invalid) connection_.close_after_response();
+  if (selection_.route != nullptr) {
+    const stream::LogSubject subject{stream_.info(), &stream_.request_headers(), &headers, nullptr};
+    selection_.apply_response_mutations(headers, subject, stream_.arena());
+  }
   if (config_.local_replies != nullptr) config_.local_replies->shape(stream_, headers, body);
   if (asks_tunnel_) [[unlikely]]
     refuse_local_tunnel(headers, body);

@@ -87,6 +87,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool response_head_sent() const { return response_head_sent_; }
   // What has not come of the request is little enough to be read and forgotten.
   bool rest_of_request_is_short() const { return short_body_; }
+  // The client waits for nothing before it sends its body.
+  bool rest_of_request_will_come() const { return rest_will_come_; }
+  static constexpr uint32_t kShortBodyBytes = 64 * 1024;
   // Logs, completes the filters. Idempotent.
   void finish();
   bool finished() const { return finished_; }
@@ -217,6 +220,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool response_head_sent_ : 1 = false;
   bool replaced_ : 1 = false;  // what could not be said, by an answer that has been
   bool short_body_ : 1 = false;
+  bool rest_will_come_ : 1 = false;
   bool held_back_ : 1 = false;  // the client's body, since active_bytes_
   bool local_reply_ : 1 = false;
   bool asks_tunnel_ : 1 = false;

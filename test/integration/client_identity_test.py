@@ -407,7 +407,8 @@ class RouteTest(WeirTestCase):
         # Of the whole stream, beside the time for an answer; as the client grants it, if it grants any.
         self.assertEqual(expected("/max", "5S"), ["30000"])
         for path, granted, delay, status in (("/max", "5S", "3", "4"), ("/max", "", "0.5", None), ("/max", "100m", "3", "4"),
-                                             ("/offset", "1300m", "3", "4"), ("/offset", "1S", "0.2", None)):
+                                             ("/offset", "1300m", "3", "4"), ("/offset", "1S", "3", "4"), ("/offset", "200m", "3", "4"),
+                                             ("/offset", "9S", "0.2", None)):
             fields = [*self.grpc, ("x-test-delay", delay), *([("grpc-timeout", granted)] if granted else [])]
             answer = fetch(self.port, path, headers=fields)
             with self.subTest(path=path, granted=granted):

@@ -3,6 +3,7 @@
 import hashlib
 import socket
 import threading
+import time
 from typing import Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, enable_h1_options,
@@ -134,6 +135,77 @@ class PersistenceTest(WeirTestCase):
             self.weir.wait_stat_is(name, 0)
 
 
+class EarlyAnswerTest(WeirTestCase):
+    """The answer is complete before the request is."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.upstream = ScriptedUpstream(cls.sandbox, cls.answer_at_once)
+        cls.port, cls.hasty = cls.sandbox.free_port(), cls.sandbox.free_port()
+        routes = [route({"prefix": "/"}, "early")]
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.port, routes, access_log=[]),
+            http_listener(cls.hasty, routes, name="hasty", stat_prefix="hasty", request_timeout="0.5s")],
+            [cluster("early", cls.upstream.port)]), concurrency=1)
+
+    @staticmethod
+    def answer_at_once(connection: ServerConnection) -> None:
+        while True:
+            head = connection.read_head()
+            if head.target == "/talk":
+                connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")
+                connection.reader.body(head, False)
+                connection.send(b"1\r\nz\r\n0\r\n\r\n")
+                continue
+            connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+            connection.reader.body(head, False)
+
+    def test_the_next_request_is_answered(self) -> None:
+        """Nobody was told that the connection ends, and so it goes on while little is left of the first request."""
+        rest = b"x" * 5000
+        for head, parts in (("content-length: 70000", (b"y" * 65000, rest)),
+                            ("transfer-encoding: chunked", (chunked(rest)[:-5], b"0\r\n\r\n"))):
+            with self.subTest(head), Connection(self.port) as connection:
+                connection.send(("POST / HTTP/1.1\r\nhost: t\r\n%s\r\n\r\n" % head).encode() + parts[0])
+                response = connection.read_response()
+                self.assertEqual((response.status, response.body, response.header("connection")), (200, b"abc", None))
+                connection.send(parts[1])
+                self.assertEqual(connection.request("POST", "/next", body=b"").status, 200)
+
+    def test_much_that_is_left_ends_the_connection(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100000000\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 200)
+            connection.send(b"x" * 200_000)
+            self.assertTrue(connection.closed_within(5))
+
+    def test_who_waits_for_100_may_not_send_the_rest(self) -> None:
+        """What comes next is no body then."""
+        port = self.sandbox.free_port()
+        Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "early")], proxy_100_continue=True)],
+                                     [cluster("early", self.upstream.port)]), concurrency=1)
+        with Connection(port) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 200)
+            self.assertTrue(connection.closed_within(5))
+
+    def test_request_timeout_ends_with_the_head_of_the_answer(self) -> None:
+        with Connection(self.hasty) as connection:
+            connection.send(b"POST /talk HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n1\r\nb\r\n")
+            time.sleep(1.0)
+            connection.send(b"0\r\n\r\n")
+            response = connection.read_response()
+            self.assertEqual((response.status, response.body), (200, b"az"))
+        with H2(self.hasty) as client:
+            stream = client.request("/talk", "POST", body=b"b", end=False)
+            time.sleep(1.0)
+            client.h2.send_data(stream, b"", end_stream=True)
+            client.flush()
+            client.until(stream)
+            self.assertEqual(client.body(stream), b"az")
+        self.assertEqual(self.weir.stat("http.hasty.downstream_rq_timeout"), 0)
+
+
 class FramingTest(WeirTestCase):
     """Bodies and their ends."""
 
@@ -193,11 +265,12 @@ class FramingTest(WeirTestCase):
 
     def test_http_1_0_gets_no_chunks(self) -> None:
         with Connection(self.port) as connection:
-            connection.send(b"GET /old HTTP/1.0\r\nhost: old.example\r\nx-test-chunked: 1\r\n\r\n")
+            connection.send(b"GET /old HTTP/1.0\r\nhost: old.example\r\nx-test-chunked: 1\r\nexpect: 100-continue\r\n\r\n")
             response = connection.read_response()
             self.assertIsNone(response.header("transfer-encoding"))
             account = self.echoed(response)
         self.assertEqual((account["path"], account["headers"]["host"]), ("/old", ["old.example"]))
+        self.assertNotIn("expect", account["headers"])
 
 
 class ContinueTest(WeirTestCase):

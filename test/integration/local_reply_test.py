@@ -8,6 +8,7 @@ from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cl
                      http_listener, main, route)
 
 
+FAULT = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
 MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
 
 
@@ -107,6 +108,36 @@ class LocalReplyTest(WeirTestCase):
         self.assertEqual((response.header("content-type"), response.body), ("text/x", b"503: two\nlines\n"))
         nothing = fetch(self.port, "/direct", headers=[("x-none", "1")])
         self.assertEqual((nothing.status, nothing.body, nothing.header("content-length")), (204, b"", None))
+
+    def test_routes_add_and_remove_headers(self) -> None:
+        """Of all answers below them, whoever makes them; before a mapper has a look."""
+        port = self.sandbox.free_port()
+        add = lambda name, value="1": {"header": {"key": name, "value": value}}
+        fault = {"name": "fault", "typed_config": {"@type": FAULT, "abort": {
+            "http_status": 503, "percentage": {"numerator": 100}}, "headers": [{"name": "x-fault", "present_match": True}]}}
+        host = {"name": "all", "domains": ["a.example"], "response_headers_to_add": [add("x-host")], "routes": [
+            route({"prefix": "/dead"}, "dead") | {"response_headers_to_add": [add("x-route", "%RESPONSE_CODE%")]},
+            direct({"prefix": "/direct"}, "text"), {"match": {"prefix": "/to"}, "redirect": {"path_redirect": "/there"}}]}
+        mapper = {"filter": status(503), "headers_to_add": [
+            {"header": {"key": "x-host", "value": "mapper"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
+        listener = http_listener(port, virtual_hosts=[host], http_filters=[fault], local_reply_config={"mappers": [mapper]})
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["route_config"]["response_headers_to_add"] = [add("x-table")]
+        Weir(self.sandbox, bootstrap([listener], [cluster("dead", self.sandbox.free_port())]))
+        names = ("x-table", "x-host", "x-route")
+
+        def seen(path: str, host: str = "a.example", headers: list = []) -> tuple:
+            response = fetch(port, path, host=host, headers=headers)
+            return (response.status, *(response.all(name) for name in names))
+
+        self.assertEqual(seen("/direct"), (200, ["1"], ["1"], []))
+        self.assertEqual(seen("/to"), (301, ["1"], ["1"], []))
+        self.assertEqual(seen("/dead"), (503, ["1"], ["mapper"], ["503"]))
+        self.assertEqual(seen("/direct", headers=[("x-fault", "1")]), (503, ["1"], ["mapper"], []))
+        self.assertEqual(seen("/nowhere"), (404, [], [], []))
+        self.assertEqual(seen("/direct", "b.example"), (404, [], [], []))
+        response = fetch(port, "/dead", "POST", host="a.example", headers=[("content-type", "application/grpc")])
+        self.assertEqual((response.header("grpc-status"), response.header("x-table")), ("14", "1"))
 
     def test_a_request_that_cannot_be_read(self) -> None:
         with Connection(self.port) as connection:

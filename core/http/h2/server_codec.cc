@@ -202,12 +202,13 @@ bool ServerCodec::send_response_head(Stream& stream, const HeaderMap& map, bool 
     if (!read_length(stream, map)) return false;
     if (end && !stream.bodiless_ && stream.length_left_ > 0) return false;
   }
+  const bool without_length = tunnel || status == 204;  // RFC 9110 8.6
   FieldList fields(map.size());
   fields.add(HeaderId::kStatus, status == 101 ? "200" : map.status());
   bool valid = true;
   map.for_each([&](const HeaderEntry& entry) {
     if (is_left_out(entry.id)) return;
-    if (tunnel && entry.id == HeaderId::kContentLength) return;
+    if (without_length && entry.id == HeaderId::kContentLength) return;
     valid = fields.add(entry) && valid;
   });
   return valid && submit_head(stream, fields, end || stream.bodiless_);
@@ -226,7 +227,7 @@ bool ServerCodec::send_informational(Stream& stream, const HeaderMap& map) {
   fields.add(HeaderId::kStatus, map.status());
   bool valid = true;
   map.for_each([&](const HeaderEntry& entry) {
-    if (is_left_out(entry.id)) return;
+    if (is_left_out(entry.id) || entry.id == HeaderId::kContentLength) return;
     valid = fields.add(entry) && valid;
   });
   return valid && submit_informational(stream, fields);

@@ -69,6 +69,27 @@ TEST(H2Server, KeepsToContentLengthOfWhatItSends) {
   EXPECT_FALSE(server.send(server.stream(1), "2!", true));
 }
 
+// RFC 9110 8.6: answers without content have none. Clients of HTTP/2 take it for an error.
+TEST(H2Server, LeavesOutTheLengthOfWhatHasNone) {
+  std::vector<std::string> written;
+  for (bool with_length : {false, true}) {
+    Server server;
+    server.receive(hello() + request(1));
+    server.flush();
+    HeaderMap map(server.stream().arena);
+    map.add(HeaderId::kStatus, "103");
+    if (with_length) map.add(HeaderId::kContentLength, "5");
+    ASSERT_TRUE(server.codec.send_informational(server.stream(), map));
+    map.set(HeaderId::kStatus, "204");
+    ASSERT_TRUE(server.codec.send_response_head(server.stream(), map, true));
+    std::string all;
+    for (const Frame& frame : server.frames()) all += frame.payload + '|';
+    written.push_back(all);
+  }
+  EXPECT_EQ(std::count(written[0].begin(), written[0].end(), '|'), 2);
+  EXPECT_EQ(written[1], written[0]);
+}
+
 TEST(H2Server, RefusesHeadsThatMayNotBeWritten) {
   Server server;
   server.receive(hello() + request(1));
