@@ -120,6 +120,7 @@ void MessageBuilder::any(Message& out, const Event& first) {
       drain(walk);
       return;
     }
+    walk.drop_merged_type();
     any_body(out, std::string(type.value), type.place, walk);
     return;
   }

@@ -499,7 +499,7 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       add_merge(cursor.next());
       continue;
     }
-    if (key.ignored || (drop_type_ && key.value == "@type")) {
+    if (key.ignored || ((drop_type_ || (drop_merged_type_ && merging_)) && key.value == "@type")) {
       cursor.skip(cursor.next());
       continue;
     }

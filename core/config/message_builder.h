@@ -63,6 +63,8 @@ class MessageBuilder {
     explicit MapWalk(MessageBuilder& builder) : builder_(builder) {}
     // Leaves @type out: the caller has read it.
     void drop_type() { drop_type_ = true; }
+    // The same of what is merged, where the mapping has one of its own.
+    void drop_merged_type() { drop_merged_type_ = true; }
     bool next(Event& key);                     // the value comes next from the cursor
     bool merging() const { return merging_; }  // the key comes from `<<`: it gives way to one that is there
 
@@ -74,6 +76,7 @@ class MessageBuilder {
     size_t next_source_ = 0;  // where in sources_ what the mapping being read merges belongs
     bool merging_ = false;
     bool drop_type_ = false;
+    bool drop_merged_type_ = false;
   };
   // The keys of a mapping that were seen, to find those that come twice.
   class SeenKeys;

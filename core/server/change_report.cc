@@ -228,8 +228,14 @@ void ChangeReport::add_transports(const Plan& plan, const Inventory& after) {
     const bool drains = std::any_of(plan.listeners.begin(), plan.listeners.end(), [&](const auto& one) {
       return owner == "listener " + one.first && !one.second.drains.empty();
     });
+    // Of a cluster, connections that were made in another way carry no new requests.
+    const bool retires = std::any_of(plan.clusters.begin(), plan.clusters.end(), [&](const auto& one) {
+      return owner == "cluster " + one.first && one.second.settings;
+    });
     changes_.push_back({"transport socket", "of " + owner, what,
-                        drains ? "for new connections" : "for new connections; those that are open stay"});
+                        drains    ? "for new connections"
+                        : retires ? "for new connections; idle ones close, busy ones behind what they carry"
+                                  : "for new connections; those that are open stay"});
   }
 }
 

@@ -1,6 +1,7 @@
 #include "core/server/cluster_manager.h"
 
 #include <algorithm>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -107,8 +108,16 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
       entry.spec_fingerprint = from.spec_fingerprint;
       entry.with_members.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
     }
-    if (effect.hosts) {
+    if (effect.change != Change::kNone && !from.aggregates.empty()) {
       entry.host_fingerprint = from.host_fingerprint;
+      entry.next = std::make_shared<const config::ClusterTranslation>(from);
+      entry.awaited = false;
+      if (std::exchange(entry.keeps_members, false)) entry.dns.reset();  // those never come
+      aggregates_.try_emplace(it->first, &entry);
+    } else if (effect.hosts) {
+      entry.host_fingerprint = from.host_fingerprint;
+      entry.next = nullptr;
+      aggregates_.erase(it->first);
       set_members(entry, from, batch);
       if (entry.dns != nullptr || entry.dynamic != nullptr) {
         named_.try_emplace(it->first, &entry);
@@ -116,7 +125,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
         named_.erase(it->first);
       }
     }
-    if (!entry.keeps_members) batch.append(std::exchange(entry.with_members, {}));
+    if (!entry.keeps_members && entry.next == nullptr) batch.append(std::exchange(entry.with_members, {}));
   }
   for (const std::string& name : gone) {
     const auto it = clusters_.find(name);
@@ -127,8 +136,11 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
     named_hosts_ -= it->second.named_hosts;
     originals_.erase(it->second.slot.index);
     named_.erase(it->first);
+    aggregates_.erase(it->first);
     clusters_.erase(it);
   }
+  publish_aggregates(batch);
+  drop_unused_caches();
   note_local();
   remake_by_zone(batch);
   arm_patience();
@@ -139,15 +151,14 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
 
 void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>& clusters,
                                   const std::vector<std::string>& gone) {
-  // Of all clusters that will be.
+  // Of all clusters that will be, and of those that may go on as they are until they can be what they will.
   std::vector<const config::DnsCacheSpec*> specs;
-  std::set<std::string_view> others(gone.begin(), gone.end());
+  const std::set<std::string_view> leaving(gone.begin(), gone.end());
   for (const config::ClusterTranslation& from : clusters) {
     if (from.dynamic) specs.push_back(&from.dynamic->cache);
-    if (!named_.empty()) others.insert(from.spec.name);
   }
   for (const auto& [name, entry] : named_) {
-    if (entry->dynamic != nullptr && !others.contains(name)) specs.push_back(&entry->dynamic->dynamic->cache);
+    if (entry->dynamic != nullptr && !leaving.contains(name)) specs.push_back(&entry->dynamic->dynamic->cache);
   }
   std::map<std::string, std::unique_ptr<DnsCache>> before = std::exchange(caches_, {});
   for (const config::DnsCacheSpec* one : specs) {
@@ -173,6 +184,13 @@ void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>&
     if (entry->cache != nullptr) changed_.emplace(name);
   }
   if (!changed_.empty()) publish_in({});
+}
+
+void ClusterManager::drop_unused_caches() {
+  if (!std::exchange(may_be_unused_, false)) return;
+  std::set<const DnsCache*> used;
+  for (const auto& [name, entry] : named_) used.insert(entry->cache);
+  std::erase_if(caches_, [&used](const auto& one) { return !used.contains(one.second.get()); });
 }
 
 void ClusterManager::find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) {
@@ -215,56 +233,71 @@ std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
 }
 
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
-  entry.dynamic = nullptr;
-  entry.cache = nullptr;
-  entry.original = from.spec.original != nullptr;
-  if (entry.original) {
-    originals_[entry.slot.index] = from.spec.name;
-    entry.cleanup_interval = from.cleanup_interval;
-    entry.dns.reset();
-    entry.keeps_members = entry.awaited = entry.too_many = false;
-    named_hosts_ -= std::exchange(entry.named_hosts, 0);
-    entry.subset_stats = nullptr;
-    entry.made = {from.policy, from.policy_config, from.host_options, {}};
-    publish_found(entry, batch);
-    entry.stats->update_success.inc();
+  if (from.dns.has_value()) {
+    set_named(entry, from, batch);
     return;
   }
-  originals_.erase(entry.slot.index);
-  entry.found.clear();
-  entry.next_cleanup = MonoTime::max();
+  entry.dns.reset();
+  entry.keeps_members = entry.awaited = entry.too_many = false;
+  forget_names(entry);
+  if (from.spec.original == nullptr) forget_found(entry);
   if (from.dynamic) {
-    entry.dns.reset();
-    entry.keeps_members = entry.awaited = entry.too_many = false;
     entry.dynamic = std::make_shared<const config::ClusterTranslation>(from);
     entry.cache = caches_.at(from.dynamic->cache.name).get();
     publish_named(entry, batch);
     return;
   }
-  if (!from.dns.has_value()) {
-    entry.dns.reset();
-    entry.keeps_members = entry.awaited = entry.too_many = false;
-    named_hosts_ -= std::exchange(entry.named_hosts, 0);
+  named_hosts_ -= std::exchange(entry.named_hosts, 0);
+  if (from.spec.original != nullptr) {
+    entry.original = true;
+    originals_[entry.slot.index] = from.spec.name;
+    entry.cleanup_interval = from.cleanup_interval;
+    entry.subset_stats = nullptr;
+    entry.made = {from.policy, from.policy_config, from.host_options, {}};
+    publish_found(entry, batch);
+  } else {
     publish_hosts(entry, from, from.endpoints, batch);
-    entry.stats->update_success.inc();
-    return;
   }
+  entry.stats->update_success.inc();
+}
+
+void ClusterManager::set_named(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
   DnsMembers::Owner& owner = *this;
   auto members = std::make_unique<DnsMembers>(
       main_, resolvers_, std::make_shared<const config::ClusterTranslation>(from), entry.stats, owner);
   if (entry.dns != nullptr) members->adopt(*entry.dns);
   entry.dns = std::move(members);
-  entry.keeps_members = entry.unsettled() && !hosts(entry).empty();
-  entry.awaited = entry.unsettled() && !entry.keeps_members && entry.dns->warms();
+  const upstream::Cluster* before = published(entry.slot);
+  entry.keeps_members = entry.unsettled() && serves(entry);
+  // Where requests say which host they want, a changed listener's may not do so any more: it waits, too.
+  const bool wanted = entry.keeps_members && before->asked_by_name && before->spec.members.empty();
+  entry.awaited = entry.unsettled() && (!entry.keeps_members || wanted) && entry.dns->warms();
   // By the clock: reading a large configuration may have taken most of the time since the turn began.
   entry.waits_until = entry.unsettled() ? main_.clock().mono_now() + longest_warming_ : MonoTime::max();
   if (entry.keeps_members) {
-    show_members(entry, *newest(entry));  // possibly in other statistics
+    if (const lb::HostSet* set = newest(entry)) show_members(entry, *set);  // possibly in other statistics
   } else {
+    forget_names(entry);
+    forget_found(entry);
     publish_named(entry, batch);
   }
   entry.dns->start();
 }
+
+void ClusterManager::forget_names(Entry& entry) {
+  may_be_unused_ = may_be_unused_ || entry.cache != nullptr;
+  entry.dynamic = nullptr;
+  entry.cache = nullptr;
+}
+
+void ClusterManager::forget_found(Entry& entry) {
+  entry.original = false;
+  originals_.erase(entry.slot.index);
+  entry.found.clear();
+  entry.next_cleanup = MonoTime::max();
+}
+
+// --- Members as name servers tell them ------------------------------------------------------------------------------
 
 void ClusterManager::on_members(DnsMembers& members) {
   changed_.insert(members.from().spec.name);
@@ -288,12 +321,20 @@ void ClusterManager::publish_members() {
       Entry& entry = at->second;
       if (entry.original) publish_found(entry, batch);
       if (entry.dns == nullptr && entry.cache == nullptr) continue;
-      if (entry.keeps_members && entry.unsettled()) continue;
-      entry.keeps_members = false;
-      batch.append(std::exchange(entry.with_members, {}));
+      if (entry.keeps_members && entry.waits()) {
+        if (entry.cache != nullptr) publish_named(entry, batch);  // requests bring names until then
+        continue;
+      }
+      if (std::exchange(entry.keeps_members, false)) {
+        forget_names(entry);
+        forget_found(entry);
+        batch.append(std::exchange(entry.with_members, {}));
+      }
       publish_named(entry, batch);
     }
   }
+  publish_aggregates(batch);
+  drop_unused_caches();
   remake_by_zone(batch);
   if (!answers_.empty()) {
     publisher_.publish(std::move(batch), [answers = std::exchange(answers_, {})]() mutable {
@@ -315,6 +356,7 @@ bool ClusterManager::warming(std::string_view cluster) const {
 }
 
 event::Publisher::Batch* ClusterManager::with_members(std::string_view cluster) {
+  if (const auto at = aggregates_.find(cluster); at != aggregates_.end()) return &at->second->with_members;
   const auto at = named_.find(cluster);
   return at != named_.end() && at->second->keeps_members ? &at->second->with_members : nullptr;
 }
@@ -341,7 +383,7 @@ void ClusterManager::lose_patience() {
     WEIR_LOG(kWarning, "upstream", "cluster %s: no answer for some of its names yet; not waited for any longer",
              entry->spec.name.c_str());
     entry->awaited = false;
-    if (std::exchange(entry->keeps_members, false)) changed_.emplace(name);  // what is known serves from here on
+    if (entry->keeps_members) changed_.emplace(name);  // what is known serves from here on
   }
   publish_members();
   arm_patience();
@@ -359,6 +401,7 @@ void ClusterManager::stop() {
     entry->cache = nullptr;
   }
   named_.clear();
+  aggregates_.clear();
   caches_.clear();
 }
 
@@ -463,10 +506,12 @@ std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
 }
 
 void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch) {
-  const config::ClusterTranslation& from = entry.dns != nullptr ? entry.dns->from() : *entry.dynamic;
+  // One that has both is to have the names of `dns` later on.
+  const bool dynamic = entry.dynamic != nullptr;
+  const config::ClusterTranslation& from = dynamic ? *entry.dynamic : entry.dns->from();
   std::vector<config::EndpointSpec> endpoints;
-  if (entry.dns == nullptr) endpoints = entry.cache->endpoints(from.dynamic->by_address, from.order);
-  const size_t count = entry.dns != nullptr ? entry.dns->count() : endpoints.size();
+  if (dynamic) endpoints = entry.cache->endpoints(from.dynamic->by_address, from.order);
+  const size_t count = dynamic ? endpoints.size() : entry.dns->count();
   const bool fits = count <= entry.named_hosts || named_hosts_ - entry.named_hosts + count <= most_named_hosts_;
   if (!fits) {
     entry.stats->update_failure.inc();
@@ -482,7 +527,7 @@ void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch)
   entry.too_many = false;
   named_hosts_ += count - entry.named_hosts;
   entry.named_hosts = count;
-  if (entry.dns != nullptr) endpoints = entry.dns->endpoints();
+  if (!dynamic) endpoints = entry.dns->endpoints();
   publish_hosts(entry, from, endpoints, batch);
 }
 

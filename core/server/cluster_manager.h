@@ -48,20 +48,24 @@ class ClusterManager final : private DnsMembers::Owner,
 
   // Adds to the batch what of `clusters` differs from what was published before. Those in `gone` are removed, with the
   // last of the batches, behind what leads to them. All others stay, and cost nothing. Members that come from name
-  // servers are published when they are known: those that such a cluster had before serve until then.
+  // servers are published when they are known: what such a cluster was before serves until then, as it does of one that
+  // begins to stand for such clusters (aggregate.h).
   void apply(std::vector<config::ClusterTranslation> clusters, const std::vector<std::string>& gone,
              event::Publisher::Batch& batch, event::Publisher::Batch& last);
   // Before apply(): the cluster that weir is a member of (empty: none), and where weir is.
   void set_local(const std::string& cluster, const lb::Locality& where) { zones_.set_local(cluster, where); }
   // Likewise: how long clusters are waited for that it adds or changes.
   void set_patience(Duration longest) { longest_warming_ = longest; }
-  // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
-  // Those of an apply() before the last one count as long as somebody waits for them with when_warmer().
+  // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then
+  // (or only for requests that say which host they want). Those of an apply() before the last one count as long as
+  // somebody waits for them with when_warmer().
   bool warming() const;
   bool warming(std::string_view cluster) const;
   // What is to be published with the members of a cluster that keeps those it had until they are known: they are none
   // of what the new settings are about. nullptr: it does not wait.
   event::Publisher::Batch* with_members(std::string_view cluster);
+  // Some cluster that waits stands for others until then: they are to stay, although nothing else leads to them.
+  bool leads_to_others() const;
   // Runs the task when it may be that fewer do; at a later turn. One at a time.
   void when_warmer(event::Task task);
   // Before the lane ends: nothing is asked any more.
@@ -83,12 +87,14 @@ class ClusterManager final : private DnsMembers::Owner,
     DnsCache* cache = nullptr;                                  // of `dynamic`
     // Until all names of `dns` are known, or its first answers were waited for long enough:
     MonoTime waits_until = MonoTime::max();  // max: nothing is waited for
-    bool keeps_members = false;              // those of the version before serve, in its settings
-    event::Publisher::Batch with_members;    // what comes with the others; empty unless `keeps_members`
-    bool awaited = false;                    // there are none to serve, and what leads to it is held back
-    size_t named_hosts = 0;                  // published, of `dns`
-    bool too_many = false;                   // it has been told more than there is room for
-    bool original = false;                   // its members are those that lanes have found:
+    bool keeps_members = false;              // the version before serves, with its members and in its settings
+    event::Publisher::Batch with_members;    // what comes with the others; empty unless `keeps_members` or `next`
+    bool awaited = false;                    // what leads to it is held back: see warming()
+    // It stands for others from when those are known; null: it does not, or does already.
+    std::shared_ptr<const config::ClusterTranslation> next;
+    size_t named_hosts = 0;  // published, of `dns`
+    bool too_many = false;   // it has been told more than there is room for
+    bool original = false;   // its members are those that lanes have found:
     struct Found {
       std::shared_ptr<lb::Host> host;
       uint64_t uses = 0;  // when this was looked at last
@@ -97,6 +103,7 @@ class ClusterManager final : private DnsMembers::Owner,
     Duration cleanup_interval = 5s;
     MonoTime next_cleanup = MonoTime::max();  // max: there is nothing to forget
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
+    bool waits() const { return unsettled() && waits_until != MonoTime::max(); }
     bool warms() const { return awaited && unsettled(); }
   };
   // Gauges that are worked out when somebody reads them, some hundred clusters at a time. True: there is more.
@@ -153,11 +160,24 @@ class ClusterManager final : private DnsMembers::Owner,
   // The caches of these clusters and of those that stay, and no others.
   void apply_caches(const std::vector<config::ClusterTranslation>& clusters, const std::vector<std::string>& gone);
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
+  void set_named(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
+  // Requests do not say any more which hosts it has.
+  void forget_names(Entry& entry);
+  void forget_found(Entry& entry);
+  void drop_unused_caches();
+  // Those of the aggregates that have not to wait any more.
+  void publish_aggregates(event::Publisher::Batch& batch);
+  // As published: it has hosts, or finds some when requests ask for them; one that stands for others: one of them does.
+  bool serves(const Entry& entry) const;
+  // Some of those that it is to stand for have members that are not known yet.
+  bool waits_for_others(const Entry& entry) const;
   // Those that `entry.dns` knows, as far as there is room for them.
   void publish_named(Entry& entry, event::Publisher::Batch& batch);
   void arm_patience();
   void publish_members();
   void lose_patience();
+  const Entry* entry_of(event::SlotId cluster) const;
+  const upstream::Cluster* published(event::SlotId cluster) const;
   const lb::HostSet* newest(const Entry& entry) const;
   void show_members(const Entry& entry, const lb::HostSet& set) const;
   static void show_subsets(Entry& entry, const lb::HostSet& set);
@@ -175,8 +195,10 @@ class ClusterManager final : private DnsMembers::Owner,
   const size_t most_named_hosts_;
   size_t named_hosts_ = 0;
   std::map<std::string, std::unique_ptr<DnsCache>> caches_;
+  bool may_be_unused_ = false;  // some of those
   std::map<std::string, Entry> clusters_;
-  std::map<std::string_view, Entry*> named_;  // those of them whose members come from name servers
+  std::map<std::string_view, Entry*> named_;       // those of them whose members come from name servers
+  std::map<std::string_view, Entry*> aggregates_;  // those that have a `next`
   LocalZones zones_;
   uint64_t remade_ = 0;                                  // LocalZones::changes() then
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published

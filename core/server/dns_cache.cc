@@ -23,7 +23,6 @@ class DnsCache::Name final : private dns::TrackedName::Observer, private event::
         used_at_(cache.lane_.now()),
         tracked_(cache.lane_, cache.resolver_, host_, cache.spec_.family, cache.spec_.refresh,
                  dns::TrackedName::OnNone::kKeep, *this) {}
-  ~Name() override { cache_.waiting_ -= waiting_.size(); }
 
   const std::string& host() const { return host_; }
   uint16_t port() const { return port_; }
@@ -52,6 +51,16 @@ class DnsCache::Name final : private dns::TrackedName::Observer, private event::
     settled_ = other.settled_;
     used_at_ = other.used_at_;
   }
+  // They wait no longer than they would have there.
+  void take_over_waiting(Name& other) {
+    for (Answer& answer : other.take_waiting()) wait(std::move(answer));
+    if (other.armed()) cache_.lane_.arm(*this, other.deadline());
+    other.cancel();
+  }
+  // The cache ends.
+  void fail_waiting() {
+    for (Answer& answer : take_waiting()) answer(NameOutcome::kFailed);
+  }
 
  private:
   void on_asking(const dns::TrackedName&) override { cache_.stats_.query_attempt.inc(); }
@@ -71,10 +80,13 @@ class DnsCache::Name final : private dns::TrackedName::Observer, private event::
     cache_.stats_.query_timeout.inc();
     settle();
   }
+  std::vector<Answer> take_waiting() {
+    cache_.waiting_ -= waiting_.size();
+    return std::exchange(waiting_, {});
+  }
   void settle() {
     settled_ = true;
-    std::vector<Answer> answers = std::exchange(waiting_, {});
-    cache_.waiting_ -= answers.size();
+    std::vector<Answer> answers = take_waiting();
     cache_.show_pending();
     if (answers.empty()) return;
     if (known()) {
@@ -128,18 +140,24 @@ DnsCache::DnsCache(event::Lane& lane, dns::ResolverSource& resolvers, stats::Sto
 
 void DnsCache::Burial::on_timer() { owner_.gone_.clear(); }
 
+// Answers are for other lanes, and reach them at a later turn: whoever ends this cache is not called.
 DnsCache::~DnsCache() {
+  for (const auto& [key, name] : names_) name->fail_waiting();
   gone_.clear();
   names_.clear();
   stats_.hosts.set(0);
   stats_.pending_open.set(0);
 }
 
-void DnsCache::adopt(const DnsCache& before) {
-  if (before.spec_.family != spec_.family || before.spec_.resolver != spec_.resolver) return;
+void DnsCache::adopt(DnsCache& before) {
+  const bool asks_the_same = before.spec_.family == spec_.family && before.spec_.resolver == spec_.resolver;
   for (const auto& [key, name] : before.names_) {
     if (names_.size() >= spec_.max_hosts) break;
-    if (name->known()) add(key, name->host(), name->port()).adopt(*name);
+    if (name->known() && asks_the_same) {
+      add(key, name->host(), name->port()).adopt(*name);
+    } else if (name->awaited()) {
+      add(key, name->host(), name->port()).take_over_waiting(*name);
+    }
   }
 }
 
@@ -148,6 +166,9 @@ void DnsCache::start() {
     std::string key = lb::name_key(name.host, name.port);
     if (!names_.contains(key)) add(key, key.substr(0, key.rfind(':')), name.port);
   }
+  // The one before has set the gauges, too, when it ended.
+  stats_.hosts.set(names_.size());
+  show_pending();
   for (const auto& [key, name] : names_) name->tracked().start();
   lane_.arm_in(*this, std::clamp<Duration>(spec_.host_ttl / 8, 10ms, 10s));
 }

@@ -37,11 +37,13 @@ class DnsCache final : private event::Timer {
 
   DnsCache(event::Lane& lane, dns::ResolverSource& resolvers, stats::Store& store, const config::DnsCacheSpec& spec,
            Owner& owner);
+  // Who still waits hears that there is no answer.
   ~DnsCache() override;
 
   const config::DnsCacheSpec& spec() const { return spec_; }
-  // What another version knows of the same names, if it asks the same servers the same thing.
-  void adopt(const DnsCache& before);
+  // What another version knows of the same names, if it asks the same servers the same thing; and, whatever it asks,
+  // those who wait for it: start() asks for them again.
+  void adopt(DnsCache& before);
   void start();
 
   void find(std::string_view host, uint16_t port, Answer answer);

@@ -120,6 +120,7 @@ void LiveConfiguration::linger(event::Publisher::Batch removals) {
 }
 
 void LiveConfiguration::take_gone(event::Publisher::Batch& batch) {
+  if (lingering_.empty() || clusters_.leads_to_others()) return;
   std::erase_if(lingering_, [&](Lingering& one) {
     std::erase_if(one.until_gone, [this](const std::string& slot) { return !retired_.contains(slot); });
     std::erase_if(one.until_unused, [this](const Retired& table) { return is_over(table); });
@@ -224,13 +225,22 @@ void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, 
       return clusters_.clusters().contains(name);
     });
   }
-  for (auto& [listener, batch] : changes)
-    held_.emplace(listener, Held{std::move(batch), std::move(leads_to[listener])});
+  const MonoTime until = lane_.clock().mono_now() + ClusterManager::kLongestWarming;
+  std::map<std::string, MonoTime> held_until;
+  for (auto& [listener, batch] : changes) {
+    const auto before = held_until_.find(listener);
+    const MonoTime end = before != held_until_.end() ? before->second : until;
+    held_.emplace(listener, Held{std::move(batch), std::move(leads_to[listener]), end});
+    held_until.emplace(listener, end);
+  }
+  held_until_ = std::move(held_until);
   held_last_.append(std::move(removed));
   linger(std::move(gone));
 }
 
-bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
+bool LiveConfiguration::waits(Held& held) const {
+  if (held.until <= lane_.clock().mono_now()) return false;
+  std::set<std::string>& leads_to = held.leads_to;
   // Who has members keeps them: nobody is asked for twice.
   const auto warms = [this](std::string_view name) {
     return name == kAnyCluster ? clusters_.warming() : clusters_.warming(name);
@@ -242,10 +252,11 @@ bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
 void LiveConfiguration::publish(event::Publisher::Batch batch) {
   const bool all_wait = taking_over_ && clusters_.warming();
   for (auto at = held_.begin(); at != held_.end() && !all_wait;) {
-    if (waits(at->second.leads_to)) {
+    if (waits(at->second)) {
       ++at;
     } else {
       batch.append(std::move(at->second.changes));
+      held_until_.erase(at->first);
       at = held_.erase(at);
     }
   }
@@ -342,6 +353,7 @@ void LiveConfiguration::note_closed(proxy::Which which, bool shared) {
 
 void LiveConfiguration::discard() {
   held_.clear();
+  held_until_.clear();
   published_.reset();
   listeners_warming_.set(0);
   held_last_ = {};
@@ -515,6 +527,16 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   hold(std::move(leading), configuration.leads_to, std::move(removed), std::move(gone));
   publish(std::move(batch));
   update.applied = system_clock().mono_now() - built;
+  for (const auto& [listener, held] : held_) {
+    std::vector<std::string>& clusters = update.waiting[listener];
+    for (const std::string& name : held.leads_to) {
+      if (name == kAnyCluster) {
+        clusters.emplace_back("any cluster that is new");
+      } else if (clusters_.warming(name)) {
+        clusters.push_back(name);
+      }
+    }
+  }
   if (!told) {
     if (bootstrap == nullptr) {
       bootstrap = std::make_unique<Bootstrap>();

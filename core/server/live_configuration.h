@@ -41,7 +41,9 @@ struct Update {
   Plan plan;
   size_t kept = 0;                         // faults of files, whose contents stay as they were in use
   std::string changes_text, changes_json;  // if they were wanted
-  Duration read{}, built{}, applied{};     // how long each step took; applying ends on main with publishing
+  // Listeners that serve what they did before (or nothing yet) until they know members of the clusters.
+  std::map<std::string, std::vector<std::string>> waiting;
+  Duration read{}, built{}, applied{};  // how long each step took; applying ends on main with publishing
 
   bool ok() const { return result == Result::kApplied || result == Result::kLooked; }
   // Everything that was wrong, lines of text.
@@ -110,7 +112,9 @@ class LiveConfiguration final : private event::Timer {
             event::Publisher::Batch gone);
   // The batch, and of what is held what has not to wait any more.
   void publish(event::Publisher::Batch batch);
-  bool waits(std::set<std::string>& leads_to) const;
+  struct Held;
+  // Not for longer than a cluster may take, whatever was reloaded meanwhile.
+  bool waits(Held& held) const;
   // What the lanes have while something waits.
   struct Published {
     Inventory inventory;
@@ -173,9 +177,11 @@ class LiveConfiguration final : private event::Timer {
   struct Held {
     event::Publisher::Batch changes;
     std::set<std::string> leads_to;  // but for those that are known to have members
+    MonoTime until;
   };
   std::map<std::string, Held> held_;
-  std::optional<Published> published_;  // set exactly if something is held
+  std::map<std::string, MonoTime> held_until_;  // of those that were held when this reload came, too
+  std::optional<Published> published_;          // set exactly if something is held
   event::Publisher::Batch held_last_;
   std::vector<event::Task> after_held_;
   Inventory inventory_;

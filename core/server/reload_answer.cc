@@ -1,6 +1,8 @@
 #include "core/server/reload_answer.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "core/stats/escape.h"
 
@@ -13,7 +15,42 @@ std::string milliseconds(Duration duration) {
   return text;
 }
 
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  stats::append_escaped(out, text, stats::Escape::kJson);
+  return out += '"';
+}
+
+void add_waiting(const std::map<std::string, std::vector<std::string>>& waiting, admin::ReloadAnswer& answer) {
+  answer.json += ",\n\"waiting\": [";
+  bool first = true;
+  for (const auto& [listener, clusters] : waiting) {
+    answer.json += (first ? "{\"listener\": " : ", {\"listener\": ") + quoted(listener) + ", \"clusters\": [";
+    first = true;
+    for (const std::string& cluster : clusters) {
+      if (!std::exchange(first, false)) answer.json += ", ";
+      answer.json += quoted(cluster);
+    }
+    answer.json += "]}";
+    first = false;
+  }
+  answer.json += ']';
+  answer.text += text_of_waiting(waiting);
+}
+
 }  // namespace
+
+std::string text_of_waiting(const std::map<std::string, std::vector<std::string>>& waiting) {
+  std::string out;
+  for (const auto& [listener, clusters] : waiting) {
+    out += "listener " + listener + " serves as before for up to 7 s, until there is something to reach in: ";
+    constexpr size_t kShown = 5;
+    for (size_t i = 0; i < std::min(clusters.size(), kShown); ++i) out += (i == 0 ? "" : ", ") + clusters[i];
+    if (clusters.size() > kShown) out += " and " + std::to_string(clusters.size() - kShown) + " more";
+    out += '\n';
+  }
+  return out;
+}
 
 admin::ReloadAnswer reload_answer(const Update& update, const std::string& version) {
   admin::ReloadAnswer answer;
@@ -30,6 +67,7 @@ admin::ReloadAnswer reload_answer(const Update& update, const std::string& versi
                    milliseconds(update.read) + " ms, built in " + milliseconds(update.built) + " ms";
     if (applied) answer.text += ", published in " + milliseconds(update.applied) + " ms";
     answer.text += "; version " + version + "\n";
+    add_waiting(update.waiting, answer);
     // Without the braces around it.
     answer.json += ",\n" + update.changes_json.substr(1);
     return answer;

@@ -13,6 +13,7 @@
 #include "core/filter/server_health.h"
 #include "core/server/admin/memory_use.h"
 #include "core/server/admin_facts.h"
+#include "core/server/reload_answer.h"
 #include "core/server/restart.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -387,6 +388,12 @@ void Server::note(const Update& update, const char* what) {
            update.plan.summary().c_str(), static_cast<long long>(to_ms(update.read)),
            static_cast<long long>(to_ms(update.built)), static_cast<long long>(to_ms(update.applied)),
            configuration_->version().c_str());
+  if (!update.waiting.empty()) {
+    std::string waiting = text_of_waiting(update.waiting);
+    waiting.pop_back();  // the newline
+    std::replace(waiting.begin(), waiting.end(), '\n', ';');
+    WEIR_LOG(kInfo, "server", "%s", waiting.c_str());
+  }
 }
 
 // What others refer to cannot be taken down under a thread that still runs.

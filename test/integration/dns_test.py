@@ -1,6 +1,7 @@
 """Clusters whose endpoints are names: a name server of the test's own, decent and hostile, servers on 127.0.0.x."""
 
 import collections
+import contextlib
 import getpass
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 from typing import Any
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
@@ -15,10 +17,12 @@ from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, b
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
 from harness.udp import UdpClient, UdpServer, udp_listener
+from harness.updates import load
 
 _TYPE = "type.googleapis.com/"
 _CARES = _TYPE + "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
 _DNS_CLUSTER = _TYPE + "envoy.extensions.clusters.dns.v3.DnsCluster"
+_AGGREGATE = _TYPE + "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
 
 
 def resolver(port: int, **fields: Any) -> dict:
@@ -28,6 +32,11 @@ def resolver(port: int, **fields: Any) -> dict:
 def dns_cluster(name: str, host: str, port: int, kind: str = "STRICT_DNS", **fields: Any) -> dict:
     return {"name": name, "type": kind, "connect_timeout": "2s", "dns_refresh_rate": "0.05s", **fields, "load_assignment": {
         "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port, host)}}]}]}}
+
+
+def aggregate(name: str, member: str) -> dict:
+    return {"name": name, "connect_timeout": "2s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {
+        "name": "aggregate", "typed_config": {"@type": _AGGREGATE, "clusters": [member]}}}
 
 
 class DnsTestCase(WeirTestCase):
@@ -137,6 +146,79 @@ class StrictTest(DnsTestCase):
             wait_until(has_route, "the new route")
             self.assertEqual(set(statuses) - {404}, {200}, statuses)
             self.weir.wait_stat("server.config_reload_success", before + 1)
+
+
+class ReloadTest(DnsTestCase):
+    """What serves goes on until a name server has answered, however long that takes."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.names = {}
+        cls.start_servers()
+        cls.answers = threading.Event()
+
+    def setUp(self) -> None:
+        self.answers.clear()
+        self.port = self.sandbox.free_port()
+
+    def late(self, query: Query) -> list[bytes]:
+        self.answers.wait(30)
+        return [pack(query, addresses(query, ["127.0.0.2"]))]
+
+    def named(self, name: str, kind: str = "STRICT_DNS") -> dict:
+        self.names[name + ".example"] = self.late
+        return dns_cluster(name, name + ".example", self.echo_port, kind, dns_lookup_family="V4_ONLY",
+                           typed_dns_resolver_config=resolver(self.server.port))
+
+    def change(self, before: list[dict], after: list[dict], idle: bool = False) -> None:
+        """From a cluster "web" that server 1 serves to one that server 2 does; `idle`: nobody asks it before."""
+        def config(clusters: list[dict]) -> dict:
+            return bootstrap([http_listener(self.port, [route({"prefix": "/"}, "web")])], clusters)
+
+        headers = [("x-envoy-original-dst-host", "127.0.0.1:%d" % self.echo_port)]
+        weir = Weir(self.sandbox, config(before), concurrency=2)
+
+        def server() -> str:
+            response = fetch(self.port, "/", headers=headers)
+            self.assertEqual(response.status, 200, response.text)
+            return self.echoed(response)["server"]
+
+        if not idle:
+            self.assertEqual({server() for _ in range(5)}, {"1"})
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config(after)) + "\n")
+        with contextlib.nullcontext() if idle else load(self, lambda: self.port, headers=headers):
+            weir.admin("/reload", "POST")
+            weir.wait_stat("server.config_reload_success", 1)
+            self.assertEqual({server() for _ in range(20)}, {"1"})
+            self.answers.set()
+            wait_until(lambda: server() == "2", "the new servers")
+        self.assertEqual({server() for _ in range(20)}, {"2"})
+
+    def test_an_aggregate_gets_another_member(self) -> None:
+        for kind in ("STRICT_DNS", "LOGICAL_DNS"):
+            with self.subTest(kind):
+                self.setUp()
+                name = "second-" + kind.split("_")[0].lower()
+                self.change([aggregate("web", "first"), cluster("first", self.echo_port)],
+                            [aggregate("web", name), self.named(name, kind)])
+
+    def test_a_cluster_begins_to_stand_for_another(self) -> None:
+        self.change([cluster("web", self.echo_port)], [aggregate("web", "third"), self.named("third")])
+
+    def test_an_aggregate_becomes_a_cluster_of_names(self) -> None:
+        for kind in ("STRICT_DNS", "LOGICAL_DNS"):
+            with self.subTest(kind):
+                self.setUp()
+                self.change([aggregate("web", "first"), cluster("first", self.echo_port)], [self.named("web", kind)])
+
+    def test_original_destinations_become_names(self) -> None:
+        """Also those that nobody has asked for lately."""
+        original = {"name": "web", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s",
+                    "cleanup_interval": "0.05s", "original_dst_lb_config": {"use_http_header": True}}
+        self.change([original], [self.named("web")])
+        self.setUp()
+        self.change([original], [self.named("web")], idle=True)
 
 
 class KindsTest(DnsTestCase):

@@ -4,13 +4,14 @@ not reach all the same."""
 import os
 import signal
 import subprocess
+import threading
 import time
 from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener,
                      main, over_tls, route, to_yaml, wait_until, weir_binary)
 from harness.config import address, client_tls, server_tls, tcp_listener, trusts
-from harness.dns import NXDOMAIN, SERVFAIL, addresses, pack
+from harness.dns import NXDOMAIN, SERVFAIL, Query, addresses, pack
 from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, server_context
 
 _TYPE = "type.googleapis.com/"
@@ -524,6 +525,57 @@ class ReloadTest(DynamicCase):
         self.reload()
         self.assertEqual(self.served("plain", "one.example"), "1")
         self.assertEqual(self.served("plain", "two.example"), "2")
+
+
+class WaitingReloadTest(DynamicCase):
+    """Requests wait for a name server while their cache goes."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.start_servers()
+        cls.gate = threading.Event()
+        patient = resolver(cls.server.port, query_timeout_seconds=30)
+        caches = {name: cls.cache(name, typed_dns_resolver_config=patient, dns_query_timeout="30s") for name in ("changes", "goes")}
+        cls.start(caches, concurrency=2)
+
+    def setUp(self) -> None:
+        self.gate.clear()
+        self.addCleanup(self.gate.set)
+
+        def slow(query: Query) -> list[bytes]:
+            self.gate.wait(20)
+            return [pack(query, addresses(query, ["127.0.0.1"]))]
+
+        self.names["slow.example"] = self.names["slower.example"] = slow
+
+    def waiting(self, listener: str, name: str, count: int = 4) -> list[Connection]:
+        connections = [Connection(self.ports[listener]) for _ in range(count)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+            connection.send_request(host="%s:%d" % (name, self.echo_port))
+        wait_until(lambda: self.asked(name) > 0, "the server is asked")
+        self.weir.wait_stat("http.ingress.downstream_rq_active", count)
+        return connections
+
+    def test_its_settings_change(self) -> None:
+        connections = self.waiting("changes", "slow.example")
+        for place in (self.config["static_resources"]["clusters"][0]["cluster_type"]["typed_config"],
+                      self.config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][0]
+                      ["typed_config"]):
+            place["dns_cache_config"] = {**place["dns_cache_config"], "host_ttl": "40s"}
+        self.reload()
+        self.gate.set()
+        self.assertEqual([self.echoed(connection.read_response())["server"] for connection in connections], ["1"] * 4)
+        self.assertEqual(self.asked("slow.example"), 1)
+        self.assertEqual(self.served("changes", "slow.example"), "1")
+
+    def test_it_is_removed(self) -> None:
+        connections = self.waiting("goes", "slower.example")
+        del self.config["static_resources"]["clusters"][1], self.config["static_resources"]["listeners"][1]
+        self.reload()
+        # The server has not answered yet.
+        self.assertEqual([connection.read_response().status for connection in connections], [503] * 4)
+        self.logged("slower.example:%d|503|DF|" % self.echo_port)
 
 
 class ErrorsTest(DynamicCase):

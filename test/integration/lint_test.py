@@ -213,6 +213,18 @@ bootstrap  node               added    needs a restart: it is read at start only
         self.assertEqual(self.run_weir("diff", good)[0], 2)
         self.assertEqual(self.run_weir("diff", good, good, "--loud")[0], 2)
 
+    def test_rules_that_are_errors_and_what_is_merged_over(self) -> None:
+        old, new = configuration(), configuration()
+        new["static_resources"]["clusters"].append(cluster("two", 3))
+        files = self.file(old, "old.yaml"), self.file(new, "new.yaml")
+        code, output, errors = self.run_weir("diff", "--lint-error=unused-cluster", *files)
+        self.assertEqual((code, output), (1, ""))
+        self.assertIn("[unused-cluster]", errors)
+        self.assertEqual(self.run_weir("diff", "--lint-error", "admin-exposed", *files)[0], 0)
+        self.assertEqual(self.run_weir("diff", "--lint-error", "no-rule", *files)[0], 2)
+        self.assertEqual(self.run_weir("diff", *files, "--lint-error")[0], 2)
+        self.assertIn("no_such: unknown field", self.run_weir("diff", *files, "--config-yaml", "no_such: 1")[2])
+
     def test_the_flags_of_the_weir_that_is_to_reload(self) -> None:
         config = configuration()
         hcm = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

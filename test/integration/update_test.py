@@ -1,5 +1,6 @@
 """Changing the configuration in force: POST /reload, what drains and what does not."""
 
+import json
 import os
 import signal
 import socket
@@ -300,6 +301,19 @@ class WaitingTest(UpdateTestCase):
         self.assertEqual(self.weir.stat("listener_manager.total_listeners_warming"), 0)
         self.assertEqual(self.weir.stat("listener_manager.total_listeners_active"), len(steps[-1]))
 
+    def test_the_answer_says_who_waits(self) -> None:
+        one, two = self.ports
+        self.start(self.of(("a", one, "v0", False), ("b", two, "v0", False)))
+        self.config = self.of(("a", one, "v1", True), ("b", two, "v1", False))
+        self.write()
+        status, text = self.post("/reload")
+        self.assertEqual(status, 200)
+        self.assertIn("\nlistener a serves as before for up to 7 s, until there is something to reach in: slow\n", text)
+        self.assertEqual((fetch(one).text, fetch(two).text), ("v0", "v1"))
+        self.assertIn("listener a serves as before for up to 7 s", self.weir.process.log())
+        status, text = self.post("/reload?format=json")
+        self.assertEqual(json.loads(text)["waiting"], [{"listener": "a", "clusters": ["slow"]}])
+
     def test_it_is_taken_back(self) -> None:
         one = self.ports[0]
         self.check([("a", one, "v0", False)], [("a", one, "v1", True)], [("a", one, "v2", False)])
@@ -559,6 +573,49 @@ class ClusterChangesTest(UpdateTestCase):
             connection.close()
         self.assertIn("echo", fetch(port).text)
         wait_until(lambda: "cluster.slow.upstream_rq_total" not in self.weir.stats(), "the cluster has gone")
+
+    def while_many_wait(self, to: dict, clusters: list[dict], clusters_then: list[dict], narrow: str, **headers: str) -> None:
+        """Nothing that leads to the cluster `narrow` drains when it goes, and nothing but its requests keeps it. It has one
+        connection, which is a worker's; the other workers have requests that wait, too."""
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [{"match": {"prefix": "/"}, "route": {**to, "timeout": "0s"}}])], clusters))
+        connections = [Connection(port) for _ in range(12)]
+        for connection in connections:
+            connection.send_request(headers=list(headers.items()))
+        self.weir.wait_stat("cluster.%s.upstream_rq_pending_active" % narrow, len(connections) - 1)
+        self.config["static_resources"]["clusters"] = clusters_then
+        self.assertFalse(self.reload()["drains"])
+        self.assertNotIn(narrow + "::", self.weir.admin("/clusters"))
+        self.gate.set()
+        for connection in connections:
+            response = connection.read_response()
+            self.assertEqual((response.status, response.body), (200, b"late"))
+            connection.close()
+        wait_until(lambda: "cluster.%s.upstream_rq_total" % narrow not in self.weir.stats(), "the cluster has gone")
+
+    def narrow_cluster(self, name: str) -> dict:
+        gate = self.gate = threading.Event()
+
+        def slow(connection: Any) -> None:
+            while True:
+                connection.read_request()
+                gate.wait(20)
+                connection.respond(200, b"late")
+
+        return cluster(name, ScriptedUpstream(self.sandbox, slow).port, circuit_breakers={"thresholds": [{"max_connections": 1}]})
+
+    def test_a_cluster_that_requests_name_goes_while_they_wait(self) -> None:
+        echo = cluster("echo", self.echo.port)
+        self.while_many_wait({"cluster_header": "x-to"}, [echo, self.narrow_cluster("slow")], [echo], "slow", **{"x-to": "slow"})
+
+    def test_a_member_of_an_aggregate_goes_while_requests_wait(self) -> None:
+        def both(member: str) -> dict:
+            return {"name": "both", "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {
+                "name": "envoy.clusters.aggregate", "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig", "clusters": [member]}}}
+
+        echo = cluster("echo", self.echo.port)
+        self.while_many_wait({"cluster": "both"}, [echo, self.narrow_cluster("slow"), both("slow")], [echo, both("echo")], "slow")
 
 
 if __name__ == "__main__":

@@ -102,9 +102,9 @@ class AdminConnection final : public net::ConnectionHandler,
   std::optional<Exchange> exchange_;
   std::shared_ptr<Work> work_;  // while it is under way
   int status_ = 0;
-  LongText body_;          // of the answer; what is queued points into it
-  size_t body_sent_ = 0;   // handed to the connection
-  size_t chunk_ = 0;       // of the body: which one is next, and how much of it was handed on
+  LongText body_;         // of the answer; what is queued points into it
+  size_t body_sent_ = 0;  // handed to the connection
+  size_t chunk_ = 0;      // of the body: which one is next, and how much of it was handed on
   size_t in_chunk_ = 0;
   uint64_t progress_ = 0;  // bytes_written() when the idle timer was armed
   IdleTimer idle_{*this};

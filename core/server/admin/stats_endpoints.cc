@@ -160,7 +160,9 @@ void stats(AdminSource& source, const AdminRequest& request, AdminResponse& resp
     response.work = [job](AdminResponse& to) { to.body = stats::render_json(job->stats, job->options); };
   } else if (request.format == "prometheus" && prefers_prometheus_messages(request.accept)) {
     response.content_type = kPrometheusMessages;
-    response.work = [job](AdminResponse& to) { to.long_body = stats::render_prometheus_protobuf(job->stats, job->options); };
+    response.work = [job](AdminResponse& to) {
+      to.long_body = stats::render_prometheus_protobuf(job->stats, job->options);
+    };
   } else if (request.format == "prometheus") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.work = [job](AdminResponse& to) { to.long_body = stats::render_prometheus(job->stats, job->options); };

@@ -17,7 +17,8 @@ namespace {
 constexpr std::string_view kDiffUsage =
     "usage: weir diff OLD NEW [--json]\n"
     "Says what a reload from one configuration to the other would change, and what it would drain.\n"
-    "  --unknown-extensions HOW, --allow-unknown-static-fields\n"
+    "  --config-yaml TEXT           merged over both\n"
+    "  --unknown-extensions HOW, --allow-unknown-static-fields, --lint-error RULE,...\n"
     "                               as the weir has them that is to reload\n";
 
 constexpr std::string_view kLintUsage =
@@ -43,13 +44,13 @@ void print_rules() {
   }
 }
 
-// "a,b" to the list; false and a message if one of them is no rule.
-bool read_rules(std::string_view text, std::vector<std::string>& out, std::string& error) {
+// "a,b" to the list; false and a message if one of them is no rule. `flag`: what says it.
+bool read_rules(const char* flag, std::string_view text, std::vector<std::string>& out, std::string& error) {
   while (!text.empty()) {
     const std::string one(text.substr(0, text.find(',')));
     text.remove_prefix(std::min(text.size(), one.size() + 1));
     if (!config::lint::is_rule(one)) {
-      error = "lint: --ignore: \"" + one + "\" is not a rule (weir lint --rules lists them)";
+      error = std::string(flag) + ": \"" + one + "\" is not a rule (weir lint --rules lists them)";
       return false;
     }
     out.push_back(one);
@@ -80,7 +81,7 @@ int lint(const std::vector<std::string>& arguments) {
     } else if (argument == "--config-yaml") {
       source.overlay = value;
     } else if (argument == "--ignore") {
-      if (!read_rules(value, options.ignored, error)) return bad_arguments(error, kLintUsage);
+      if (!read_rules("lint: --ignore", value, options.ignored, error)) return bad_arguments(error, kLintUsage);
     } else if (argument == "--json") {
       json = true;
       options.of_one_rule = SIZE_MAX;  // who reads it counts for itself
@@ -125,6 +126,12 @@ struct Side {
   bool load(const filter::Registry& registry, bool json) {
     NumberedSlots slots;
     configuration = load_configuration(options, registry, store, slots, bootstrap, diagnostics);
+    if (!diagnostics.has_errors() && !options.lint_errors.empty()) {
+      config::PositionIndex positions;
+      envoy::config::bootstrap::v3::Bootstrap again;
+      read_bootstrap(options, again, positions, diagnostics);
+      find_forbidden(again, positions, options, diagnostics);
+    }
     if (diagnostics.has_errors()) {
       fprintf(stderr, "%s", json ? diagnostics.json().c_str() : diagnostics.text().c_str());
       return false;
@@ -145,22 +152,36 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
   std::vector<std::string> files;
   bool json = false;
   Options options;
-  constexpr std::string_view kUnknown = "--unknown-extensions";
+  std::string flag, value, error;
+  // Whether this argument is that flag, which has a value: its own, or the next argument.
+  const auto is = [&](std::string_view wanted, size_t& i) {
+    const std::string& argument = arguments[i];
+    if (!argument.starts_with(wanted)) return false;
+    if (argument.size() > wanted.size() && argument[wanted.size()] != '=') return false;
+    flag = wanted;
+    if (argument.size() > wanted.size()) {
+      value = argument.substr(wanted.size() + 1);
+    } else if (i + 1 < arguments.size()) {
+      value = arguments[++i];
+    } else {
+      error = "diff: " + flag + " needs a value";
+    }
+    return true;
+  };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--json") {
       json = true;
     } else if (argument == "--allow-unknown-static-fields") {
       options.allow_unknown_static_fields = true;
-    } else if (argument == kUnknown || argument.starts_with(std::string(kUnknown) + "=")) {
-      const bool beside = argument == kUnknown;
-      if (beside && i + 1 == arguments.size())
-        return bad_arguments("diff: " + argument + " needs a value, reject or passthrough", kDiffUsage);
-      const std::string value = beside ? arguments[++i] : argument.substr(kUnknown.size() + 1);
-      if (value != "reject" && value != "passthrough")
-        return bad_arguments("diff: --unknown-extensions: \"" + value + "\" is not one of reject, passthrough",
-                             kDiffUsage);
+    } else if (is("--unknown-extensions", i)) {
+      if (error.empty() && value != "reject" && value != "passthrough")
+        error = "diff: --unknown-extensions: \"" + value + "\" is not one of reject, passthrough";
       options.passthrough_unknown_extensions = value == "passthrough";
+    } else if (is("--config-yaml", i)) {
+      options.config_yaml = value;
+    } else if (is("--lint-error", i)) {
+      if (error.empty()) read_rules("diff: --lint-error", value, options.lint_errors, error);
     } else if (argument == "-h" || argument == "--help") {
       printf("%s", std::string(kDiffUsage).c_str());
       return 0;
@@ -169,6 +190,7 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
     } else {
       files.push_back(argument);
     }
+    if (!error.empty()) return bad_arguments(error, kDiffUsage);
   }
   if (files.size() != 2) return bad_arguments("diff: wants two files, OLD and NEW", kDiffUsage);
   Side before(options, files[0]), after(options, files[1]);

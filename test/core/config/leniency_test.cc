@@ -193,6 +193,17 @@ TEST(Any, TypeFirstLastAndMerged) {
   TcpProxy tcp;
   ASSERT_TRUE(merged.message.filter_chains(0).filters(1).typed_config().UnpackTo(&tcp));
   EXPECT_EQ(tcp.stat_prefix() + tcp.cluster(), "ac");
+  // What it says itself is nearer, the type as well as the rest; twice it says nothing.
+  const std::string own = std::string("'@type': ") + kTcpProxy;
+  Loaded<Listener> both(
+      "filter_chains:\n- filters:\n  - name: x\n    typed_config: &base {'@type': " + std::string(kTcpProxy) +
+      ", stat_prefix: a, cluster: b}\n  - name: y\n    typed_config: {" + own + ", <<: *base, cluster: c}\n");
+  EXPECT_TRUE(both.ok) << both.said();
+  ASSERT_TRUE(both.message.filter_chains(0).filters(1).typed_config().UnpackTo(&tcp));
+  EXPECT_EQ(tcp.stat_prefix() + tcp.cluster(), "ac");
+  Loaded<Listener> twice("filter_chains: {filters: {name: x, typed_config: {" + own + ", stat_prefix: a, " + own +
+                         "}}}");
+  EXPECT_FALSE(twice.ok);
 }
 
 TEST(Any, WithoutATypeTheNameMaySayIt) {

@@ -22,6 +22,15 @@ std::string dns_cluster(const std::string& name, const std::string& endpoints, c
   return "{name: " + name + ", " + type + ", " + more + "load_assignment: {cluster_name: " + name +
          ", endpoints: [{lb_endpoints: [" + endpoints + "]}]}}";
 }
+std::string fixed(const std::string& name, const std::string& ip) {
+  return dns_cluster(name, named(ip), "", "type: STATIC");
+}
+std::string aggregate(const std::string& name, const std::string& members) {
+  return "{name: " + name +
+         ", lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, typed_config: {\"@type\": "
+         "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [" +
+         members + "]}}}";
+}
 
 class DnsClustersTest : public testing::Test {
  protected:
@@ -74,6 +83,12 @@ class DnsClustersTest : public testing::Test {
   }
   const upstream::Cluster* newest(const std::string& cluster) {
     return static_cast<const upstream::Cluster*>(publisher_.newest(clusters_.clusters().at(cluster).slot));
+  }
+  // Those that it stands for, as published.
+  Texts members(const std::string& cluster) {
+    Texts out;
+    for (const event::SlotId member : newest(cluster)->spec.members) out.emplace_back(publisher_.name_of(member));
+    return out;
   }
   // Where connections go, in order.
   Texts hosts(const std::string& cluster) {
@@ -308,6 +323,101 @@ TEST_F(DnsClustersTest, NewSettingsComeWithTheNewMembers) {
   answer("c.example/4", {"10.0.0.1"});
   EXPECT_EQ(timeout(), 3s);
   EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
+}
+
+// What stands for others, and what finds its hosts when requests come, has none itself.
+TEST_F(DnsClustersTest, AnAggregateServesUntilWhatTakesItsPlaceIsKnown) {
+  apply(fixed("m", "192.0.2.1") + ", " + aggregate("inner", "m") + ", " + aggregate("a", "inner"));
+  EXPECT_FALSE(clusters_.leads_to_others());
+  apply(fixed("m", "192.0.2.1") + ", " + aggregate("inner", "m") + ", " + dns_cluster("a", named("a.example"), kV4));
+  EXPECT_EQ(members("a"), Texts{"inner"});
+  EXPECT_NE(clusters_.with_members("a"), nullptr);
+  EXPECT_TRUE(clusters_.leads_to_others());
+  EXPECT_FALSE(clusters_.warming());
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(members("a"), Texts{});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_FALSE(clusters_.leads_to_others());
+  // There is nothing to keep where nobody serves.
+  apply(aggregate("a", "empty") + ", " + dns_cluster("empty", named("none.example"), kV4));
+  EXPECT_EQ(members("a"), Texts{});
+  fail("none.example/4");
+  EXPECT_EQ(members("a"), Texts{"empty"});
+  apply(dns_cluster("a", named("b.example"), kV4));
+  EXPECT_EQ(members("a"), Texts{});
+  EXPECT_TRUE(clusters_.warming("a"));
+}
+
+TEST_F(DnsClustersTest, AnAggregateChangesWhenItsNewMembersAreKnown) {
+  const std::string one = fixed("one", "192.0.2.1"), two = dns_cluster("two", named("two.example"), kV4);
+  apply(one + ", " + aggregate("a", "one"));
+  EXPECT_EQ(members("a"), Texts{"one"});
+  apply(one + ", " + two + ", " + aggregate("a", "two"));
+  EXPECT_EQ(members("a"), Texts{"one"});
+  EXPECT_TRUE(clusters_.leads_to_others());
+  EXPECT_NE(clusters_.with_members("a"), nullptr);
+  EXPECT_TRUE(clusters_.warming("two")) << "for a listener that begins to lead there";
+  apply(one + ", " + two + ", " + aggregate("a", "two"));  // nobody waits for `two` itself then
+  EXPECT_FALSE(clusters_.warming());
+  settle();
+  EXPECT_EQ(members("a"), Texts{"one"});
+  answer("two.example/4", {"10.0.0.1"});
+  EXPECT_EQ(members("a"), Texts{"two"});
+  EXPECT_EQ(clusters_.with_members("a"), nullptr);
+  EXPECT_FALSE(clusters_.leads_to_others());
+  // Through others, and not for ever.
+  const std::string slow = dns_cluster("slow", named("slow.example"), kV4 + "wait_for_warm_on_init: false, ");
+  apply(aggregate("a", "two, inner") + ", " + aggregate("inner", "slow") + ", " + two + ", " + slow);
+  EXPECT_EQ(members("inner"), Texts{"slow"}) << "it is new";
+  lane_.advance(ClusterManager::kLongestWarming - 1ms);
+  EXPECT_EQ(members("a"), Texts{"two"});
+  lane_.advance(1ms);
+  EXPECT_EQ(members("a"), (Texts{"two", "inner"}));
+  // Nor for what it does not stand for any more.
+  apply(two + ", " + aggregate("a", "two"));
+  apply(two + ", " + dns_cluster("other", named("other.example"), kV4) + ", " + aggregate("a", "other"));
+  EXPECT_EQ(members("a"), Texts{"two"});
+  apply(one + ", " + two + ", " + aggregate("a", "one"));
+  EXPECT_EQ(members("a"), Texts{"one"});
+}
+
+TEST_F(DnsClustersTest, HostsServeUntilWhatTheirClusterIsToStandForIsKnown) {
+  apply(fixed("a", "192.0.2.1"));
+  apply(dns_cluster("a", named("a.example"), kV4));  // which never comes
+  const std::string m = dns_cluster("m", named("m.example"), kV4);
+  apply(m + ", " + aggregate("a", "m"));
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
+  EXPECT_EQ(members("a"), Texts{});
+  EXPECT_FALSE(clusters_.leads_to_others());
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
+  answer("m.example/4", {"10.0.0.2"});
+  EXPECT_EQ(hosts("a"), Texts{});
+  EXPECT_EQ(members("a"), Texts{"m"});
+  apply(dns_cluster("a", named("b.example"), kV4) + ", " + m);
+  apply(fixed("a", "192.0.2.2"));
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.2:80"});
+  EXPECT_EQ(members("a"), Texts{});
+}
+
+TEST_F(DnsClustersTest, AClusterThatFindsHostsServesUntilNamesAreKnown) {
+  const std::string original = "{name: a, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED}";
+  const auto finds = [&] { return newest("a")->spec.original != nullptr; };
+  apply(original);
+  EXPECT_TRUE(finds());
+  apply(dns_cluster("a", named("a.example"), kV4));
+  EXPECT_TRUE(finds());
+  EXPECT_TRUE(clusters_.warming("a")) << "a new listener need not say where connections were going";
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_FALSE(finds());
+  EXPECT_FALSE(clusters_.warming("a"));
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  apply(original);
+  EXPECT_TRUE(finds());
+  apply(dns_cluster("a", named("b.example"), kV4));
+  lane_.advance(ClusterManager::kLongestWarming);
+  lane_.turn();
+  EXPECT_FALSE(finds());
 }
 
 TEST_F(DnsClustersTest, ARemovedClusterAsksNoMore) {
@@ -597,6 +707,7 @@ std::string dynamic(const std::string& name, const std::string& cache) {
 
 class NamesTest : public DnsClustersTest {
  protected:
+  ~NamesTest() override { clusters_.stop(); }  // while there is who hears
   // What a lane would hear, a turn later or when the answer comes.
   void find(const std::string& name, uint16_t port = 80) {
     auto* service = static_cast<upstream::NameService*>(lane_.lane().local(event::LocalKey::kNames));
@@ -639,6 +750,23 @@ TEST_F(NamesTest, WhoAsksHearsWhenTheHostIsThere) {
   EXPECT_EQ(of_cache("host_added"), 2u);
 }
 
+TEST_F(NamesTest, NamesThatRequestsBringServeUntilThoseInTheirPlaceAreKnown) {
+  apply(dynamic("a", "name: c, " + kV4));
+  find("a.example");
+  answer("a.example/4", {"10.0.0.1"});
+  apply(dns_cluster("a", named("b.example"), kV4));
+  EXPECT_FALSE(newest("a")->spec.dns_cache.empty());
+  find("c.example");
+  answer("c.example/4", {"10.0.0.2"});
+  EXPECT_EQ(heard_, (Heard{kKnown, kKnown}));
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "10.0.0.2:80"}));
+  answer("b.example/4", {"10.0.0.3"});
+  EXPECT_TRUE(newest("a")->spec.dns_cache.empty());
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.3:80"});
+  find("c.example");
+  EXPECT_EQ(heard_.back(), upstream::NameOutcome::kNoName) << "its cache has gone";
+}
+
 TEST_F(NamesTest, TheQueryTimeoutIsThatOfWhoWaits) {
   apply(dynamic("a", "name: c, dns_query_timeout: 2s, " + kV4));
   find("a.example");
@@ -653,13 +781,62 @@ TEST_F(NamesTest, TheQueryTimeoutIsThatOfWhoWaits) {
   EXPECT_EQ(heard_, (Heard{kFailed, kKnown}));
 }
 
-TEST_F(NamesTest, AnswersOfAnEndedServiceNeverCome) {
+TEST_F(NamesTest, WhoWaitsForACacheThatEndsHearsThatThereIsNoAnswer) {
   apply(dynamic("a", "name: c, " + kV4));
   find("a.example");
   apply("");
-  EXPECT_EQ(heard_, Heard{});
+  EXPECT_EQ(heard_, Heard{kFailed});
   find("a.example");
-  EXPECT_EQ(heard_, Heard{upstream::NameOutcome::kNoName});
+  EXPECT_EQ(heard_, (Heard{kFailed, upstream::NameOutcome::kNoName}));
+}
+
+TEST_F(NamesTest, WhoWaitsIsAnsweredByTheCacheThatComesNext) {
+  apply(dynamic("a", "name: c, " + kV4));
+  find("a.example");
+  find("a.example");
+  apply(dynamic("a", "name: c, host_ttl: 40s, " + kV4));
+  apply(dynamic("a", "name: c, host_ttl: 50s, dns_query_timeout: 4s, " + kV4));
+  EXPECT_EQ(heard_, Heard{});
+  EXPECT_EQ(resolvers_->asked_ever(), 1u) << "the question goes on";
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(heard_, (Heard{kKnown, kKnown}));
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(of_cache("num_hosts"), 1u);
+  apply(dynamic("a", "name: c, host_ttl: 60s, " + kV4));
+  EXPECT_EQ(of_cache("num_hosts"), 1u) << "of names that are known already";
+}
+
+TEST_F(NamesTest, WhoWaitsIsAnsweredByOtherServers) {
+  apply(dynamic("a", "name: c, " + kV4));
+  find("a.example");
+  apply(dynamic("a", "name: c, dns_lookup_family: V6_ONLY, "));
+  EXPECT_EQ(heard_, Heard{});
+  answer("a.example/6", {"2001:db8::1"});
+  EXPECT_EQ(heard_, Heard{kKnown});
+  EXPECT_EQ(hosts("a"), Texts{"[2001:db8::1]:80"});
+}
+
+TEST_F(NamesTest, UpdatesDoNotMakeTheWaitLonger) {
+  apply(dynamic("a", "name: c, dns_query_timeout: 2s, " + kV4));
+  find("a.example");
+  for (const char* ttl : {"40s", "50s", "60s"}) {
+    lane_.advance(600ms);
+    apply(dynamic("a", std::string("name: c, dns_query_timeout: 2s, host_ttl: ") + ttl + ", " + kV4));
+  }
+  EXPECT_EQ(heard_, Heard{});
+  lane_.advance(300ms);
+  EXPECT_EQ(heard_, Heard{kFailed});
+  EXPECT_EQ(of_cache("circuit_breakers.rq_pending_open"), 0u);
+}
+
+TEST_F(NamesTest, WhoWaitsForANameThatTheNextCacheHasNoRoomForHearsIt) {
+  apply(dynamic("a", "name: c, " + kV4));
+  find("a.example");
+  find("b.example");
+  apply(dynamic("a", "name: c, max_hosts: 1, " + kV4));
+  EXPECT_EQ(heard_, Heard{kFailed});
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(heard_, (Heard{kFailed, kKnown}));
 }
 
 TEST_F(NamesTest, WhatIsNoNameIsNotAskedFor) {

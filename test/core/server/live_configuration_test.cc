@@ -154,6 +154,24 @@ TEST_F(LiveConfigurationTest, AfterTheLimitNobodyWaits) {
   EXPECT_NE(routes(), before);
 }
 
+// Nor by reloads that come all the time, each with a new cluster that nobody can find.
+TEST_F(LiveConfigurationTest, ReloadsDoNotMakeAListenerWaitForLonger) {
+  const std::string known = static_cluster("known", 80) + ", ";
+  load(known + static_cluster("other", 81), "known");
+  const event::Versioned* before = routes();
+  load(known + dns_cluster("a"), "a");
+  lane_.advance(4s);
+  load(known + dns_cluster("b"), "b");
+  EXPECT_EQ(routes(), before);
+  lane_.advance(ClusterManager::kLongestWarming - 4s);
+  load(known + dns_cluster("c"), "c");
+  const event::Versioned* after = routes();
+  EXPECT_NE(after, before);
+  // It waits anew from there.
+  load(known + dns_cluster("d"), "d");
+  EXPECT_EQ(routes(), after);
+}
+
 TEST_F(LiveConfigurationTest, ListenersThatLeadElsewhereDoNotWait) {
   const std::string known = static_cluster("known", 80);
   load_all(known + ", " + dns_cluster("slow"), {{"l", "known"}, {"m", "slow"}});
@@ -199,6 +217,37 @@ TEST_F(LiveConfigurationTest, WhatStandsForOthersWaitsForThem) {
   EXPECT_FALSE(listening());
   answer("slow.example/4", "10.0.0.1");
   EXPECT_TRUE(listening());
+}
+
+TEST_F(LiveConfigurationTest, WhatServesThroughAnotherClusterUntilNamesAreKnownKeepsIt) {
+  using enum event::SlotKind;
+  const auto group = [](const std::string& member) {
+    return "{name: group, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: aggregate, typed_config: {\"@type\": "
+           "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [" +
+           member + "]}}}";
+  };
+  load(static_cluster("first", 80) + ", " + group("first"), "group");
+  const event::Versioned* before = newest(kCluster, "group");
+  load(dns_cluster("second") + ", " + group("second"), "group");
+  lane_.advance(3s);
+  settle();
+  EXPECT_EQ(newest(kCluster, "group"), before);
+  EXPECT_NE(newest(kHostSet, "first"), nullptr);
+  answer("second.example/4", "10.0.0.1");
+  EXPECT_NE(newest(kCluster, "group"), before);
+  lane_.advance(1s);
+  settle();
+  EXPECT_EQ(newest(kHostSet, "first"), nullptr);
+  EXPECT_EQ(newest(kCluster, "first"), nullptr);
+  // Also if it is to have hosts of its own.
+  load(dns_cluster("group"), "group");
+  lane_.advance(3s);
+  settle();
+  EXPECT_NE(newest(kHostSet, "second"), nullptr);
+  answer("group.example/4", "10.0.0.2");
+  lane_.advance(1s);
+  settle();
+  EXPECT_EQ(newest(kHostSet, "second"), nullptr);
 }
 
 TEST_F(LiveConfigurationTest, AListenerThatGoesAndComesMeanwhileIsThereInTheEnd) {

@@ -10,14 +10,14 @@ import urllib.request
 from typing import Any, Callable, Optional
 
 from harness.case import WeirTestCase
-from harness.client import Connection
+from harness.client import Connection, Fields
 from harness.config import Config, to_yaml
 from harness.process import wait_until
 from harness.weir import Weir
 
 
 @contextlib.contextmanager
-def load(test: WeirTestCase, port_of: Callable[[], int], path: str = "/") -> Any:
+def load(test: WeirTestCase, port_of: Callable[[], int], path: str = "/", headers: Fields = []) -> Any:
     """Clients that keep asking, each on a connection that it keeps; nothing may go wrong."""
     stop, failures, count = threading.Event(), [], [0]
 
@@ -26,7 +26,7 @@ def load(test: WeirTestCase, port_of: Callable[[], int], path: str = "/") -> Any
         while not stop.is_set():
             try:
                 connection = connection or Connection(port_of())
-                response = connection.request(path=path)
+                response = connection.request(path=path, headers=headers)
                 if response.status != 200:
                     failures.append("status %d: %s" % (response.status, response.text[:80]))
                 count[0] += 1

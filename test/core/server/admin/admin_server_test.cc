@@ -21,7 +21,8 @@ class AdminServerTest : public AdminTest {
                  [](const AdminRequest&, AdminResponse& response) { response.body = big_body(); });
     server_->add("/long", {.help = "as big"}, [](const AdminRequest&, AdminResponse& response) {
       const std::string body = big_body();
-      for (size_t at = 0; at < body.size(); at += 1000) response.long_body.append(std::string_view(body).substr(at, 1000));
+      for (size_t at = 0; at < body.size(); at += 1000)
+        response.long_body.append(std::string_view(body).substr(at, 1000));
     });
     server_->add("/echo", {.access = Access::kReadOrChange, .help = "echo"},
                  [](const AdminRequest& request, AdminResponse& response) {
@@ -258,7 +259,8 @@ TEST_F(AdminServerTest, WhatWaitsForSlowReadersIsBounded) {
   auto slow = connect(4096);
   slow->send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
   EXPECT_TRUE(slow->read_more());
-  for (std::string path : {"/big", "/long"}) EXPECT_EQ(body_of(exchange("GET", path)), "too much is waiting for slow readers; try again\n");
+  for (std::string path : {"/big", "/long"})
+    EXPECT_EQ(body_of(exchange("GET", path)), "too much is waiting for slow readers; try again\n");
   EXPECT_EQ(get("/ready"), "LIVE\n");
 }
 
