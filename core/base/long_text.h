@@ -1,5 +1,6 @@
 // Text of up to many megabytes that is written in pieces and read when it is complete. What is written stays where it
-// is: a string that grows copies all of itself again and again, each time into memory that the kernel has to find first.
+// is: a string that grows copies all of itself again and again, each time into memory that the kernel has to find
+// first.
 #pragma once
 
 #include <cstddef>

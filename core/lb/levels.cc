@@ -42,10 +42,23 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     levels_[p].populated = !all[p].empty();
   }
   LevelShares shares = shares_without({});
-  if (shares.health == 0) {
-    // Nobody is healthy: the first level with hosts panics.
+  const auto panics = [&](size_t p) {
+    const size_t usable = healthy[p].size() + degraded[p].size();
+    return shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size();
+  };
+  // Where nobody is healthy, or all levels panic, health says nothing: as published, they share by their size.
+  bool by_size = shares.health == 0;
+  if (!by_size) {
+    by_size = true;
+    for (size_t p = 0; p < levels_.size() && by_size; ++p) by_size = all[p].empty() || panics(p);
+  }
+  if (by_size && !members.empty()) {
+    shares.healthy = shares.degraded = {};
+    uint32_t left = 100;
+    for (size_t p = 0; p < levels_.size(); ++p)
+      left -= shares.healthy[p] = static_cast<uint8_t>(all[p].size() * 100 / members.size());
     auto first = std::find_if(all.begin(), all.end(), [](const auto& level) { return !level.empty(); });
-    if (first != all.end()) shares.healthy[static_cast<size_t>(first - all.begin())] = 100;
+    shares.healthy[static_cast<size_t>(first - all.begin())] += static_cast<uint8_t>(left);
   }
   const bool by_zone = options.zones && options.local_cluster != nullptr && options.zone_stats != nullptr;
   auto build = [&](const std::vector<HostIndex>& usable, size_t p, bool panic, uint32_t& state) {
@@ -62,8 +75,7 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     Level& level = levels_[p];
     level.load = shares.healthy[p];
     level.degraded_load = shares.degraded[p];
-    const size_t usable = healthy[p].size() + degraded[p].size();
-    if (shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size()) {
+    if (panics(p)) {
       level.panic = panics_ = true;
       level.load += std::exchange(level.degraded_load, 0);
       if (!options.fails_on_panic()) level.table = build(all[p], p, true, level.state);

@@ -396,6 +396,13 @@ class RestartTest(WeirTestCase):
         wait_until(lambda: mode() == 0o640, "it is as the one that serves wants it")
         first.ended_with(0)
 
+    @staticmethod
+    def takes_orders(pid: int) -> bool:
+        """Whether SIGTERM does not kill the process any more, as it does while it is not that far."""
+        with open("/proc/%d/status" % pid, encoding="ascii") as file:
+            masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigBlk", "SigCgt"))]
+        return any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
     def test_one_that_is_told_to_end_first_leaves_the_files(self) -> None:
         unix, admin = self.sandbox.path("kept-%d" % self.count), self.sandbox.path("admin-%d" % self.count)
         names: dict[str, Any] = {"never.example": lambda query: []}
@@ -410,6 +417,7 @@ class RestartTest(WeirTestCase):
             for path in (first, second):
                 started.append(subprocess.Popen([weir_binary(), "-c", path, "--socket-path", self.path, "--restart"], stderr=subprocess.DEVNULL))
                 wait_until(lambda: resolver.queries if path == second else os.path.exists(unix), "it has begun")
+            wait_until(lambda: self.takes_orders(started[1].pid), "it would end in order")
             started[1].terminate()
             self.assertEqual(started[1].wait(20), 0)
             self.assertEqual((fetch(unix).text, fetch(admin, "/ready").text), ("here", "LIVE\n"))

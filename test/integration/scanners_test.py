@@ -34,7 +34,7 @@ class TestsslTest(WeirTestCase):
         # Protocols, groups of suites, forward secrecy, preferences, defaults, known weaknesses.
         done = subprocess.run([str(TESTSSL), "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1", "--add-ca", self.ca.path,
                                "--jsonfile", report, "-p", "-s", "-f", "-P", "-S", "-U", "127.0.0.1:%d" % self.port],
-                              stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=270)
+                              stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=560)
         with open(report, encoding="utf-8") as file:
             found: list[dict[str, Any]] = json.load(file)
         by_id = {one["id"]: one for one in found}

@@ -9,8 +9,7 @@ namespace weir {
 namespace {
 
 bool is_in_one_chunk(const LongText& text, std::string_view piece) {
-  return std::ranges::any_of(text.chunks(),
-                             [&](const std::string& chunk) { return chunk.ends_with(piece); });
+  return std::ranges::any_of(text.chunks(), [&](const std::string& chunk) { return chunk.ends_with(piece); });
 }
 
 TEST(LongText, IsWhatWasWrittenInPiecesThatStayWhole) {

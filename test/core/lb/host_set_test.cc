@@ -106,7 +106,17 @@ TEST(HostSet, PanicsOnlyWhenAllLevelsTogetherAreTooWeak) {
 TEST(HostSet, NobodyHealthyUsesAll) {
   HostSet set = make(hosts(0, 0, 4), hosts(1, 0, 2));
   EXPECT_TRUE(set.panicking(0));
-  EXPECT_EQ((picks(set)[{0, Health::kUnhealthy}]), 100);
+  // By the size of the levels, and what the percentages leave over is the first one's.
+  EXPECT_NEAR((picks(set)[{0, Health::kUnhealthy}]), 67, 2);
+  EXPECT_NEAR((picks(set)[{1, Health::kUnhealthy}]), 33, 2);
+}
+
+TEST(HostSet, LevelsThatAllPanicShareBySize) {
+  HostSet set = make(hosts(0, 1, 4), hosts(1, 0, 15));
+  EXPECT_TRUE(set.panicking(0));
+  auto counts = picks(set);
+  EXPECT_NEAR((counts[{0, Health::kHealthy}] + counts[{0, Health::kUnhealthy}]), 25, 2);
+  EXPECT_NEAR((counts[{1, Health::kUnhealthy}]), 75, 2);
 }
 
 TEST(HostSet, DegradedHostsTakeWhatHealthyOnesCannot) {
@@ -168,7 +178,8 @@ TEST(HostSet, ThoseThatArePassedOverComeBackWhenNobodyElseIsUsable) {
   EXPECT_EQ((picks(set, {0})[{0, Health::kHealthy}]), 100);
   HostSet none = make(hosts(0, 0, 2), hosts(1, 0, 2));
   EXPECT_FALSE(none.usable_without({}));
-  EXPECT_EQ((picks(none, {0})[{0, Health::kUnhealthy}]), 100);
+  EXPECT_EQ((picks(none, {0})[{0, Health::kUnhealthy}]), 50);
+  EXPECT_EQ((picks(none, {0})[{1, Health::kUnhealthy}]), 50);
 }
 
 // Degraded hosts that nobody needs while the first priority serves.

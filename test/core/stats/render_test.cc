@@ -145,7 +145,8 @@ TEST(RenderPrometheus, Summary) {
   const RenderOptions options{.type = Type::kHistogram,
                               .filter = [](std::string_view name) { return name.ends_with("upstream_rq_time"); },
                               .buckets = RenderOptions::Buckets::kQuantiles};
-  EXPECT_TRUE(render_prometheus(store, options).to_string()
+  EXPECT_TRUE(render_prometheus(store, options)
+                  .to_string()
                   .ends_with("quantile=\"1\"} NaN\n"
                              "envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 0\n"
                              "envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 0\n"))
