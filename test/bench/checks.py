@@ -18,6 +18,7 @@ import compare
 import harness
 import operator_costs
 import peers
+import proxy_header
 import scenarios
 
 KINDS = ("malloc", "calloc", "realloc", "aligned", "mmap", "free", "munmap")
@@ -342,5 +343,6 @@ CHECKS = {
     "filters": (filters, "what pass-through HTTP filters add"),
     "big_config": (big_configuration.check, "10,000 clusters of 10 endpoints and 10,000 routes"),
     "scrape": (operator_costs.scrape, "Prometheus scrapes of 10,000 clusters, and what lanes notice of them"),
+    "proxy_header": (proxy_header.check, "what accepting PROXY protocol v2 adds to a connection"),
     "names": (operator_costs.names, "1,000 names that are asked for again and again"),
 }

@@ -15,6 +15,7 @@ class Scenario:
     connections: int = 64
     browser: bool = False  # 16 request and 13 response header fields, about 1 KB each
     new_connections: bool = False  # one request per downstream connection
+    proxy_header: bool = False  # connections begin with one
     endpoints: int = 1
     balance: str = "round_robin"
     bulk: bool = False  # CPU per MiB rather than per request
@@ -61,6 +62,8 @@ class Scenario:
             arguments.append("--browser")
         if self.new_connections:
             arguments.append("--close")
+            if self.proxy_header:
+                arguments.append("--proxy-header")
             if self.tcp:
                 arguments.append("--hang-up")
         if self.tls:

@@ -8,6 +8,7 @@
 //   --close                                        a new connection per request (connection: close, the proxy closes)
 //   --hang-up                                      with --close: the client ends first, for proxies that do not
 //                                                  know where an answer ends
+//   --proxy-header                                 with --close: each connection begins with one (PROXY v2, IPv4)
 //   --targets=FILE                                 a host and a path in each line, asked for in turn
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
 //   --gzip                                         accepts gzip, and takes nothing else: paths /json/N
@@ -63,6 +64,12 @@ constexpr std::string_view kBrowserFields =
     "x-correlation-id: 8f14e45f-ceea-467f-9d2a-1b6c7e3f5a90\r\n";
 constexpr int kBrowserResponseFields = 13;
 
+// From 192.0.2.1:1234 to 192.0.2.2:80.
+using namespace std::string_view_literals;
+constexpr std::string_view kProxyHeader =
+    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x04\xd2\0\x50"sv;
+static_assert(kProxyHeader.size() == 28);
+
 struct Request {
   std::string bytes;
   uint64_t body_size = 0;  // of the expected response
@@ -96,6 +103,7 @@ struct Settings {
   bool browser = false;
   bool close = false;
   bool hang_up = false;
+  bool proxy_header = false;
   bool vary = false;
   bool idle = false;
   bool gzip = false;
@@ -156,7 +164,9 @@ class Load {
     if (settings_.browser && path.starts_with("/bytes/")) sent_path = "/browser/" + path.substr(7);
     const size_t digits = sent_path.find('/', 1) + 1;
     request.body_size = std::strtoull(sent_path.c_str() + digits, nullptr, 10);
-    request.bytes = method + " " + sent_path + " HTTP/1.1\r\n";
+    // With --close a connection begins with every request.
+    if (settings_.proxy_header) request.bytes = std::string(kProxyHeader);
+    request.bytes += method + " " + sent_path + " HTTP/1.1\r\n";
     if (settings_.browser) {
       request.bytes += kBrowserFields;
     } else {
@@ -531,6 +541,7 @@ int main(int argc, char** argv) {
   settings.browser = options.flag("browser");
   settings.close = options.flag("close");
   settings.hang_up = options.flag("hang-up");
+  settings.proxy_header = options.flag("proxy-header");
   settings.vary = options.flag("vary");
   settings.idle = options.flag("idle");
   settings.gzip = options.flag("gzip");
@@ -543,10 +554,11 @@ int main(int argc, char** argv) {
     return weir::bench::load_datagrams(settings.port, settings.connections, datagrams, settings.seconds,
                                        settings.requests);
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle) ||
-      settings.websocket > weir::bench::websocket::kLargest) {
+      (settings.proxy_header && !settings.close) || settings.websocket > weir::bench::websocket::kLargest) {
     std::fprintf(stderr,
                  "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N | --datagrams=N]"
+                 " [--browser] [--close [--hang-up] [--proxy-header]] [--vary | --targets=FILE | --gzip | "
+                 "--websocket=N | --datagrams=N]"
                  " [--tls [--resume]] [--pause-after=N]\n");
     return 2;
   }
