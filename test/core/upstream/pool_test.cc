@@ -167,9 +167,7 @@ TEST_F(PoolTest, TheLimitRefusesThoseWhoDoNotWait) {
   settle();
   EXPECT_EQ(patient.events + impatient.events, "waiting overflow ");
   EXPECT_EQ(stats_->rq_pending_active.value(), 1);
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(patient.events, "waiting ready-reused ");
 }
 
@@ -205,9 +203,7 @@ TEST_F(PoolTest, CircuitBreakersRefuse) {
   EXPECT_EQ(one.events, "waiting ready ");
   EXPECT_EQ(two.start(pool()), ConnPool::Start::kWaiting);  // for the one connection
   EXPECT_EQ(three.start(pool()), ConnPool::Start::kOverflow);
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(two.events, "overflow waiting ready-reused ");
   EXPECT_EQ(stats_->rq_pending_overflow.value(), 2u);
   EXPECT_EQ(stats_->cx_overflow.value(), 1u);
@@ -238,14 +234,10 @@ TEST_F(PoolTest, HostThatLeavesIsDrained) {
   host_.reset();
   publish_hosts({});
   EXPECT_EQ(cluster().pick({}), nullptr);
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(busy.body, "ok");
   EXPECT_EQ(stats_->cx_active.value(), 1);
-  server_.receive(1);
-  server_.answer(1);
-  settle();
+  serve(1);
   EXPECT_EQ(second.body, "ok");
   EXPECT_EQ(stats_->cx_active.value(), 0);
   lane_.turns(3);
@@ -260,24 +252,18 @@ TEST_F(PoolTest, WhoWaitsWhenTheClusterGoesIsServed) {
   settle();
   remove({hosts_, cluster_});
   EXPECT_EQ(two.events, "waiting ");
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(one.body, "ok");
   EXPECT_EQ(two.events, "waiting ready-reused ");
   server_.close_peer(0);
   settle();
   EXPECT_EQ(three.events, "waiting ready ");
   ASSERT_EQ(server_.peers.size(), 2u);
-  server_.receive(1);
-  server_.answer(1);
-  settle();
+  serve(1);
   EXPECT_EQ(three.body, "ok");
   EXPECT_EQ(four.events, "waiting ready-reused ");
   EXPECT_EQ(stats_->cx_active.value(), 1);
-  server_.receive(1);
-  server_.answer(1);
-  settle();
+  serve(1);
   EXPECT_EQ(four.body, "ok");
   EXPECT_EQ(clusters_.connection_count(), 0u);
   EXPECT_EQ(stats_->cx_active.value(), 0);
@@ -294,13 +280,9 @@ TEST_F(PoolTest, WhoWaitsWhenTheHostLeavesGetsTheConnectionThatIsThere) {
   two.start(pool());
   settle();
   publish_hosts({});
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(two.events, "waiting ready-reused ");
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(two.body, "ok");
   EXPECT_EQ(server_.peers.size(), 1u);
   EXPECT_EQ(stats_->cx_active.value(), 0);
@@ -368,9 +350,7 @@ TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
   EXPECT_EQ(second.body, "ok");
   EXPECT_EQ(before->rq_pending_active.value(), 0);
   EXPECT_EQ(waiting.events, "waiting ready ");
-  server_.receive(0);
-  server_.answer(0);
-  settle();
+  serve(0);
   EXPECT_EQ(third.body, "ok");
   EXPECT_EQ(before->cx_active.value(), 0);
   EXPECT_EQ(before->cx_total.value(), before->cx_destroy.value());

@@ -64,14 +64,18 @@ class ServedPool : public PoolWorld {
       server_.accept_all();
     }
   }
+  // Peer number `peer` answers what it has been asked.
+  void serve(size_t peer) {
+    EXPECT_NE(server_.receive(peer), "");
+    server_.answer(peer);
+    settle();
+  }
   // One whole exchange on peer number `peer`.
   void exchange(size_t peer) {
     Caller caller(lane_);
     caller.start(pool());
     settle();
-    EXPECT_NE(server_.receive(peer), "");
-    server_.answer(peer);
-    settle();
+    serve(peer);
     EXPECT_TRUE(caller.events.ends_with("headers end ")) << caller.events;
     EXPECT_EQ(caller.body, "ok");
   }
