@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <utility>
+#include <string_view>
 
-#include "core/stats/escape.h"
+#include "core/server/admin/json.h"
 
 namespace weir::server {
 namespace {
@@ -15,24 +15,19 @@ std::string milliseconds(Duration duration) {
   return text;
 }
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  stats::append_escaped(out, text, stats::Escape::kJson);
-  return out += '"';
-}
-
 void add_waiting(const std::map<std::string, std::vector<std::string>>& waiting, admin::ReloadAnswer& answer) {
   answer.json += ",\n\"waiting\": [";
-  bool first = true;
+  std::string_view before;
   for (const auto& [listener, clusters] : waiting) {
-    answer.json += (first ? "{\"listener\": " : ", {\"listener\": ") + quoted(listener) + ", \"clusters\": [";
-    first = true;
+    ((answer.json += before) += "{\"listener\": ") += admin::json_text(listener);
+    answer.json += ", \"clusters\": [";
+    before = {};
     for (const std::string& cluster : clusters) {
-      if (!std::exchange(first, false)) answer.json += ", ";
-      answer.json += quoted(cluster);
+      (answer.json += before) += admin::json_text(cluster);
+      before = ", ";
     }
     answer.json += "]}";
-    first = false;
+    before = ", ";
   }
   answer.json += ']';
   answer.text += text_of_waiting(waiting);
@@ -76,9 +71,7 @@ admin::ReloadAnswer reload_answer(const Update& update, const std::string& versi
   answer.text = update.faults();
   if (!answer.text.ends_with('\n')) answer.text += '\n';
   answer.text += "nothing was changed; the configuration before serves on\n";
-  answer.json += ",\n\"error\": \"";
-  stats::append_escaped(answer.json, update.error, stats::Escape::kJson);
-  answer.json += "\"}\n";
+  answer.json += ",\n\"error\": " + admin::json_text(update.error) + "}\n";
   return answer;
 }
 

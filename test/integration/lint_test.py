@@ -212,6 +212,8 @@ bootstrap  node               added    needs a restart: it is read at start only
         self.assertEqual(self.run_weir("diff", good, self.sandbox.path("nowhere.yaml"))[0], 1)
         self.assertEqual(self.run_weir("diff", good)[0], 2)
         self.assertEqual(self.run_weir("diff", good, good, "--loud")[0], 2)
+        for command in (("lint", good), ("diff", good, good)):
+            self.assertEqual(self.run_weir(*command, "--json=no")[0], 2)  # it takes no value
 
     def test_rules_that_are_errors_and_what_is_merged_over(self) -> None:
         old, new = configuration(), configuration()

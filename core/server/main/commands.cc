@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <initializer_list>
 
 #include "core/base/time.h"
 #include "core/config/lint/lint.h"
@@ -58,23 +59,29 @@ bool read_rules(const char* flag, std::string_view text, std::vector<std::string
   return true;
 }
 
+// The argument at `i`, taken apart if it is one of `with_value`, whose value stands behind '=' or is the next argument.
+// False: it lacks one.
+bool take_argument(const std::vector<std::string>& arguments, std::initializer_list<std::string_view> with_value,
+                   size_t& i, std::string& argument, std::string& value) {
+  argument = arguments[i];
+  const size_t equals = argument.starts_with("--") ? argument.find('=') : std::string::npos;
+  const std::string name = argument.substr(0, equals);
+  if (std::find(with_value.begin(), with_value.end(), name) == with_value.end()) return true;
+  const bool beside = equals == std::string::npos;
+  if (beside && i + 1 == arguments.size()) return false;
+  value = beside ? arguments[++i] : argument.substr(equals + 1);
+  argument = name;
+  return true;
+}
+
 int lint(const std::vector<std::string>& arguments) {
   config::BootstrapSource source;
   config::lint::LintOptions options;
   bool json = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string argument = arguments[i], value;
-    const size_t equals = argument.starts_with("--") ? argument.find('=') : std::string::npos;
-    if (equals != std::string::npos) {
-      value = argument.substr(equals + 1);
-      argument.resize(equals);
-    }
-    const bool wants_value =
-        argument == "-c" || argument == "--config-path" || argument == "--config-yaml" || argument == "--ignore";
-    if (wants_value && equals == std::string::npos) {
-      if (i + 1 == arguments.size()) return bad_arguments("lint: " + argument + " needs a value", kLintUsage);
-      value = arguments[++i];
-    }
+    std::string argument, value;
+    if (!take_argument(arguments, {"-c", "--config-path", "--config-yaml", "--ignore"}, i, argument, value))
+      return bad_arguments("lint: " + argument + " needs a value", kLintUsage);
     std::string error;
     if (argument == "-c" || argument == "--config-path") {
       source.path = value;
@@ -152,36 +159,23 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
   std::vector<std::string> files;
   bool json = false;
   Options options;
-  std::string flag, value, error;
-  // Whether this argument is that flag, which has a value: its own, or the next argument.
-  const auto is = [&](std::string_view wanted, size_t& i) {
-    const std::string& argument = arguments[i];
-    if (!argument.starts_with(wanted)) return false;
-    if (argument.size() > wanted.size() && argument[wanted.size()] != '=') return false;
-    flag = wanted;
-    if (argument.size() > wanted.size()) {
-      value = argument.substr(wanted.size() + 1);
-    } else if (i + 1 < arguments.size()) {
-      value = arguments[++i];
-    } else {
-      error = "diff: " + flag + " needs a value";
-    }
-    return true;
-  };
   for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
+    std::string argument, value, error;
+    if (!take_argument(arguments, {"--unknown-extensions", "--config-yaml", "--lint-error"}, i, argument, value))
+      return bad_arguments("diff: " + argument + " needs a value", kDiffUsage);
     if (argument == "--json") {
       json = true;
     } else if (argument == "--allow-unknown-static-fields") {
       options.allow_unknown_static_fields = true;
-    } else if (is("--unknown-extensions", i)) {
-      if (error.empty() && value != "reject" && value != "passthrough")
-        error = "diff: --unknown-extensions: \"" + value + "\" is not one of reject, passthrough";
+    } else if (argument == "--unknown-extensions") {
+      if (value != "reject" && value != "passthrough")
+        return bad_arguments("diff: --unknown-extensions: \"" + value + "\" is not one of reject, passthrough",
+                             kDiffUsage);
       options.passthrough_unknown_extensions = value == "passthrough";
-    } else if (is("--config-yaml", i)) {
+    } else if (argument == "--config-yaml") {
       options.config_yaml = value;
-    } else if (is("--lint-error", i)) {
-      if (error.empty()) read_rules("diff: --lint-error", value, options.lint_errors, error);
+    } else if (argument == "--lint-error") {
+      if (!read_rules("diff: --lint-error", value, options.lint_errors, error)) return bad_arguments(error, kDiffUsage);
     } else if (argument == "-h" || argument == "--help") {
       printf("%s", std::string(kDiffUsage).c_str());
       return 0;
@@ -190,7 +184,6 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
     } else {
       files.push_back(argument);
     }
-    if (!error.empty()) return bad_arguments(error, kDiffUsage);
   }
   if (files.size() != 2) return bad_arguments("diff: wants two files, OLD and NEW", kDiffUsage);
   Side before(options, files[0]), after(options, files[1]);
