@@ -373,11 +373,10 @@ void ServerConnection::pause_request(bool paused) {
   }
 }
 
-// The response is complete. What is left of a request is read and forgotten while it is little, so that the connection
-// stays in step: the client of a long one may have been told that the connection closes, and what is too much closes
-// it.
+// The response is complete. What is left of a request is read and forgotten, so that the connection stays in step,
+// unless its client was told that it closes; too much of it closes it all the same.
 void ServerConnection::stream_done() {
-  const bool reads_on = stream_->rest_of_request_is_short() || stream_->rest_of_request_will_come();
+  const bool rest_will_come = stream_->rest_of_request_will_come();
   if (tunnel_refused_) [[unlikely]] {
     tunnel_refused_ = false;
     if (!host_->input().empty()) codec_.close_after_response();
@@ -386,7 +385,7 @@ void ServerConnection::stream_done() {
   release_stream();
   account_bytes();
   if (!connection().open()) return;
-  if (!codec_.keep_alive() || codec_.stopped() || !(codec_.request_complete() || reads_on)) {
+  if (!codec_.keep_alive() || codec_.stopped() || !(codec_.request_complete() || rest_will_come)) {
     close_connection();
     return;
   }

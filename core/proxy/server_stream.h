@@ -85,11 +85,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool request_complete() const { return stream_.request_finished(); }
   // The one that is not informational was handed over.
   bool response_head_sent() const { return response_head_sent_; }
-  // What has not come of the request is little enough to be read and forgotten.
-  bool rest_of_request_is_short() const { return short_body_; }
   // The client waits for nothing before it sends its body.
   bool rest_of_request_will_come() const { return rest_will_come_; }
-  static constexpr uint32_t kShortBodyBytes = 64 * 1024;
+  static constexpr uint32_t kShortBodyBytes = 64 * 1024;  // little enough to be read and forgotten
   // Logs, completes the filters. Idempotent.
   void finish();
   bool finished() const { return finished_; }
